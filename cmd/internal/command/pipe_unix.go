@@ -1,0 +1,13 @@
+//go:build unix
+
+package command
+
+import (
+	"errors"
+	"os/signal"
+	"syscall"
+)
+
+func ignoreBrokenPipes() { signal.Ignore(syscall.SIGPIPE) }
+
+func isBrokenPipe(err error) bool { return errors.Is(err, syscall.EPIPE) }
