@@ -81,7 +81,7 @@ crash:
 e2e:
 	E2E=1 $(GO) test -v -count=1 ./internal/e2e
 
-bench:
+bench: build
 	@mkdir -p build/bench
 	$(GO) test -run '^$$' -bench '$(BENCH)' -benchmem -count $(COUNT) -timeout 60m $$(scripts/packages.sh bench) | tee build/bench/go.txt
 	@[ ! -f build/bench/go.old.txt ] || $(TOOL) benchstat build/bench/go.old.txt build/bench/go.txt
