@@ -1,0 +1,552 @@
+package vql
+
+import (
+	"context"
+	"fmt"
+	"math"
+	"reflect"
+	"strconv"
+	"strings"
+	"sync"
+	"time"
+
+	"github.com/Velocidex/ordereddict"
+	"www.velocidex.com/golang/vfilter"
+	"www.velocidex.com/golang/vfilter/types"
+)
+
+// lazyPlans are the plans of a plugin or function, made when first used.
+type lazyPlans struct {
+	once sync.Once
+	args *argPlan
+	err  error
+}
+
+func (l *lazyPlans) plan(t reflect.Type) (*argPlan, error) {
+	l.once.Do(func() { l.args, l.err = planArgs(t) })
+	return l.args, l.err
+}
+
+// argPlan tells how to fill an argument struct.
+type argPlan struct {
+	fields []argField
+	rest   []int // field for further arguments, nil if there is none
+}
+
+type argField struct {
+	name     string
+	required bool
+	index    []int
+	kind     argKind
+}
+
+type argKind uint8
+
+const (
+	argString argKind = iota
+	argStrings
+	argInt
+	argUint
+	argFloat
+	argBool
+	argTime
+	argAny
+	argAnys
+	argPath
+	argPaths
+	argLazy
+	argQuery
+	argLambda
+	argDict
+	argDicts
+)
+
+// argKinds holds the types that an argument field may have.
+func kindOf(t reflect.Type) (argKind, bool) {
+	switch t {
+	case reflect.TypeFor[time.Time]():
+		return argTime, true
+	case reflect.TypeFor[Path]():
+		return argPath, true
+	case reflect.TypeFor[[]Path]():
+		return argPaths, true
+	case reflect.TypeFor[Lazy]():
+		return argLazy, true
+	case reflect.TypeFor[Query]():
+		return argQuery, true
+	case reflect.TypeFor[Lambda]():
+		return argLambda, true
+	case reflect.TypeFor[*Dict]():
+		return argDict, true
+	case reflect.TypeFor[[]*Dict]():
+		return argDicts, true
+	case reflect.TypeFor[any]():
+		return argAny, true
+	case reflect.TypeFor[[]any]():
+		return argAnys, true
+	case reflect.TypeFor[[]string]():
+		return argStrings, true
+	}
+	switch t.Kind() {
+	case reflect.String:
+		return argString, true
+	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
+		return argInt, true
+	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64:
+		return argUint, true
+	case reflect.Float32, reflect.Float64:
+		return argFloat, true
+	case reflect.Bool:
+		return argBool, true
+	}
+	return 0, false
+}
+
+func planArgs(t reflect.Type) (*argPlan, error) {
+	if t.Kind() != reflect.Struct {
+		return nil, fmt.Errorf("arguments must be a struct, not %s", t)
+	}
+	p := &argPlan{}
+	return p, p.add(t, nil)
+}
+
+func (p *argPlan) add(t reflect.Type, at []int) error {
+	for i := range t.NumField() {
+		f := t.Field(i)
+		index := append(at[:len(at):len(at)], i)
+		tag, options, _ := strings.Cut(f.Tag.Get("vql"), ",")
+		if tag == "-" || (!f.IsExported() && !f.Anonymous) {
+			continue
+		}
+		if f.Anonymous && tag == "" && f.Type.Kind() == reflect.Struct {
+			if err := p.add(f.Type, index); err != nil {
+				return err
+			}
+			continue
+		}
+		if options == "rest" {
+			p.rest = index
+			continue
+		}
+		if tag == "" {
+			tag = strings.ToLower(f.Name)
+		}
+		kind, ok := kindOf(f.Type)
+		if !ok {
+			return fmt.Errorf("argument %s: type %s is not supported", tag, f.Type)
+		}
+		p.fields = append(p.fields, argField{name: tag, required: options == "required", index: index, kind: kind})
+	}
+	return nil
+}
+
+func (p *argPlan) names() []string {
+	names := make([]string, len(p.fields))
+	for i := range p.fields {
+		names[i] = p.fields[i].name
+	}
+	return names
+}
+
+// bind makes an argument struct of the arguments of a call. It returns a
+// pointer to a new value of type t.
+func (p *argPlan) bind(ctx context.Context, s *Scope, t reflect.Type, freeArgs bool, args *ordereddict.Dict) (any, error) {
+	target := reflect.New(t)
+	elem := target.Elem()
+	var deferred []*argField
+	used := 0
+	for i := range p.fields {
+		f := &p.fields[i]
+		raw, found := args.Get(f.name)
+		if !found {
+			if f.required {
+				return nil, fmt.Errorf("argument %s is required", f.name)
+			}
+			continue
+		}
+		used++
+		if f.kind == argPath || f.kind == argPaths {
+			deferred = append(deferred, f)
+			continue
+		}
+		if err := p.set(ctx, s, f, elem.FieldByIndex(f.index), raw); err != nil {
+			return nil, fmt.Errorf("argument %s: %w", f.name, err)
+		}
+	}
+	for _, f := range deferred {
+		raw, _ := args.Get(f.name)
+		if err := p.setPath(ctx, s, f, elem, raw); err != nil {
+			return nil, fmt.Errorf("argument %s: %w", f.name, err)
+		}
+	}
+	if used == args.Len() {
+		return target.Interface(), nil
+	}
+	if !freeArgs {
+		return nil, p.unknown(args)
+	}
+	return target.Interface(), p.bindRest(ctx, elem, args)
+}
+
+func (p *argPlan) bindRest(ctx context.Context, elem reflect.Value, args *ordereddict.Dict) error {
+	if p.rest == nil {
+		return nil
+	}
+	rest := ordereddict.NewDict()
+	for _, item := range args.Items() {
+		if p.field(item.Key) == nil {
+			rest.Set(item.Key, reduce(ctx, item.Value))
+		}
+	}
+	elem.FieldByIndex(p.rest).Set(reflect.ValueOf((*Dict)(rest)))
+	return nil
+}
+
+func (p *argPlan) field(name string) *argField {
+	for i := range p.fields {
+		if p.fields[i].name == name {
+			return &p.fields[i]
+		}
+	}
+	return nil
+}
+
+func (p *argPlan) unknown(args *ordereddict.Dict) error {
+	for _, name := range args.Keys() {
+		if p.field(name) == nil {
+			return fmt.Errorf("unknown argument %s%s", name, didYouMean(name, p.names()))
+		}
+	}
+	return nil
+}
+
+// reduce evaluates a lazy expression. A stored query stays one.
+func reduce(ctx context.Context, v any) any {
+	if e, ok := v.(types.LazyExpr); ok {
+		return e.Reduce(ctx)
+	}
+	return v
+}
+
+func (p *argPlan) set(ctx context.Context, s *Scope, f *argField, to reflect.Value, raw any) error {
+	switch f.kind {
+	case argLazy:
+		to.Set(reflect.ValueOf(Lazy{scope: s.scope, expr: raw}))
+		return nil
+	case argQuery:
+		q, err := toQuery(ctx, raw)
+		to.Set(reflect.ValueOf(q))
+		return err
+	}
+	v := fromEngine(reduce(ctx, raw))
+	if v == nil {
+		if f.required && f.kind != argAny && f.kind != argBool && f.kind != argString {
+			return fmt.Errorf("is required, not NULL")
+		}
+		return nil
+	}
+	return setValue(ctx, s, f.kind, to, v)
+}
+
+func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v any) error {
+	switch kind {
+	case argString:
+		to.SetString(toText(single(materialize(ctx, s.scope, v))))
+	case argStrings:
+		var out []string
+		for _, item := range toList(ctx, s, v) {
+			out = append(out, toText(item))
+		}
+		to.Set(reflect.ValueOf(out))
+	case argInt:
+		n, err := toInt(single(materialize(ctx, s.scope, v)))
+		if err != nil {
+			return err
+		}
+		if to.OverflowInt(n) {
+			return fmt.Errorf("%d is out of range", n)
+		}
+		to.SetInt(n)
+	case argUint:
+		n, err := toUint(single(materialize(ctx, s.scope, v)))
+		if err != nil {
+			return err
+		}
+		if to.OverflowUint(n) {
+			return fmt.Errorf("%d is out of range", n)
+		}
+		to.SetUint(n)
+	case argFloat:
+		n, err := toFloat(single(materialize(ctx, s.scope, v)))
+		if err != nil {
+			return err
+		}
+		to.SetFloat(n)
+	case argBool:
+		to.SetBool(s.scope.Bool(toEngine(v)))
+	default:
+		return setComposed(ctx, s, kind, to, v)
+	}
+	return nil
+}
+
+func setComposed(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v any) error {
+	switch kind {
+	case argTime:
+		t, err := ToTime(single(materialize(ctx, s.scope, v)))
+		if err != nil {
+			return err
+		}
+		to.Set(reflect.ValueOf(t))
+	case argAny:
+		if v = materialize(ctx, s.scope, v); v != nil {
+			to.Set(reflect.ValueOf(v))
+		}
+	case argAnys:
+		to.Set(reflect.ValueOf(toList(ctx, s, v)))
+	case argLambda:
+		l, err := vfilter.ParseLambda(toText(v))
+		if err != nil {
+			return fmt.Errorf("parse lambda: %w", err)
+		}
+		to.Set(reflect.ValueOf(Lambda{lambda: l, text: toText(v)}))
+	case argDict:
+		d, err := toDict(s, single(materialize(ctx, s.scope, v)))
+		if err != nil {
+			return err
+		}
+		to.Set(reflect.ValueOf(d))
+	case argDicts:
+		var out []*Dict
+		for _, item := range listItems(materialize(ctx, s.scope, v)) {
+			d, err := toDict(s, item)
+			if err != nil {
+				return err
+			}
+			out = append(out, d)
+		}
+		to.Set(reflect.ValueOf(out))
+	}
+	return nil
+}
+
+// single takes the one element out of a list of one, and the one value out of
+// a dictionary of one, so that a query can stand for a value.
+func single(v any) any {
+	if list, ok := v.([]any); ok && len(list) == 1 {
+		v = fromEngine(list[0])
+		if d, ok := v.(*Dict); ok && d.Len() == 1 {
+			for _, value := range d.All() {
+				v = value
+			}
+		}
+	}
+	return v
+}
+
+func toQuery(ctx context.Context, raw any) (Query, error) {
+	if q, ok := raw.(types.StoredQuery); ok {
+		return Query{query: q}, nil
+	}
+	v := reduce(ctx, raw)
+	if q, ok := v.(types.StoredQuery); ok {
+		return Query{query: q}, nil
+	}
+	if fromEngine(v) == nil {
+		return Query{}, nil
+	}
+	return Query{query: valueQuery{v}}, nil
+}
+
+// valueQuery lets a value stand where a query is wanted: a list gives its
+// elements, anything else one row.
+type valueQuery struct {
+	value any
+}
+
+func (q valueQuery) Eval(ctx context.Context, scope types.Scope) <-chan types.Row {
+	return scope.Iterate(ctx, q.value)
+}
+
+// toList makes a list of a value: of a list itself, of a query its rows (or
+// the values of its only column), of anything else a list of one.
+func toList(ctx context.Context, s *Scope, v any) []any {
+	_, isQuery := v.(Query)
+	_, isStored := v.(types.Materializer)
+	items := listItems(materialize(ctx, s.scope, v))
+	if !isQuery && !isStored {
+		return items
+	}
+	for i, item := range items {
+		if d, ok := item.(*Dict); ok && d.Len() == 1 {
+			for _, value := range d.All() {
+				items[i] = value
+			}
+		}
+	}
+	return items
+}
+
+func listItems(v any) []any {
+	switch t := v.(type) {
+	case nil:
+		return nil
+	case []any:
+		out := make([]any, len(t))
+		for i := range t {
+			out[i] = fromEngine(t[i])
+		}
+		return out
+	case string, *Dict, []byte:
+		return []any{v}
+	}
+	rv := reflect.ValueOf(v)
+	if rv.Kind() != reflect.Slice && rv.Kind() != reflect.Array {
+		return []any{v}
+	}
+	out := make([]any, rv.Len())
+	for i := range out {
+		out[i] = fromEngine(toEngine(rv.Index(i).Interface()))
+	}
+	return out
+}
+
+func toDict(s *Scope, v any) (*Dict, error) {
+	switch t := v.(type) {
+	case *Dict:
+		return t, nil
+	case nil:
+		return nil, nil
+	case string, bool, int64, uint64, float64, []byte, []any, time.Time:
+		return nil, fmt.Errorf("must be a dict, not %s", typeName(v))
+	}
+	d := NewDict()
+	in := toEngine(v)
+	for _, name := range s.scope.GetMembers(in) {
+		value, _ := s.scope.Associative(in, name)
+		d.Set(name, value)
+	}
+	return d, nil
+}
+
+func (p *argPlan) setPath(ctx context.Context, s *Scope, f *argField, elem reflect.Value, raw any) error {
+	accessor := ""
+	if a := p.field("accessor"); a != nil && a.kind == argString {
+		accessor = elem.FieldByIndex(a.index).String()
+	}
+	v := fromEngine(reduce(ctx, raw))
+	if v == nil {
+		if f.required {
+			return fmt.Errorf("is required, not NULL")
+		}
+		return nil
+	}
+	to := elem.FieldByIndex(f.index)
+	if f.kind == argPath {
+		path, err := s.ToPath(ctx, accessor, single(materialize(ctx, s.scope, v)))
+		if err != nil {
+			return err
+		}
+		to.Set(reflect.ValueOf(path))
+		return nil
+	}
+	var out []Path
+	for _, item := range toList(ctx, s, v) {
+		path, err := s.ToPath(ctx, accessor, item)
+		if err != nil {
+			return err
+		}
+		out = append(out, path)
+	}
+	to.Set(reflect.ValueOf(out))
+	return nil
+}
+
+// ToPath makes a path of a value: a Path stays, a text is parsed by the
+// accessor of that name.
+func (s *Scope) ToPath(ctx context.Context, accessor string, v any) (Path, error) {
+	switch t := v.(type) {
+	case Path:
+		return t, nil
+	case nil:
+		return Path{}, fmt.Errorf("must be a path, not NULL")
+	case string, []byte:
+		return s.parsePath(ctx, accessor, toText(t))
+	case *Dict, []any, bool:
+		return Path{}, fmt.Errorf("must be a path, not %s", typeName(v))
+	}
+	return s.parsePath(ctx, accessor, toText(v))
+}
+
+func (s *Scope) parsePath(ctx context.Context, accessor, text string) (Path, error) {
+	a, err := s.Accessor(ctx, accessor)
+	if err != nil {
+		if accessor == "" {
+			return ParsePath(Posix, text), nil
+		}
+		return Path{}, err
+	}
+	return a.Parse(text)
+}
+
+func toInt(v any) (int64, error) {
+	switch t := v.(type) {
+	case int64:
+		return t, nil
+	case uint64:
+		if t > math.MaxInt64 {
+			return 0, fmt.Errorf("%d is out of range", t)
+		}
+		return int64(t), nil
+	case float64:
+		if t != math.Trunc(t) || t < -(1<<63) || t >= 1<<63 {
+			return 0, fmt.Errorf("must be a whole number, not %v", t)
+		}
+		return int64(t), nil
+	case bool:
+		if t {
+			return 1, nil
+		}
+		return 0, nil
+	case string:
+		if n, err := strconv.ParseInt(strings.TrimSpace(t), 0, 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("must be an integer, not %s", typeName(v))
+}
+
+func toUint(v any) (uint64, error) {
+	switch t := v.(type) {
+	case uint64:
+		return t, nil
+	case string:
+		if n, err := strconv.ParseUint(strings.TrimSpace(t), 0, 64); err == nil {
+			return n, nil
+		}
+	}
+	n, err := toInt(v)
+	if err != nil {
+		return 0, err
+	}
+	if n < 0 {
+		return 0, fmt.Errorf("%d is out of range", n)
+	}
+	return uint64(n), nil
+}
+
+func toFloat(v any) (float64, error) {
+	switch t := v.(type) {
+	case float64:
+		return t, nil
+	case int64:
+		return float64(t), nil
+	case uint64:
+		return float64(t), nil
+	case string:
+		if n, err := strconv.ParseFloat(strings.TrimSpace(t), 64); err == nil {
+			return n, nil
+		}
+	}
+	return 0, fmt.Errorf("must be a number, not %s", typeName(v))
+}

@@ -1,0 +1,53 @@
+package vql
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+)
+
+// Set is the plugins, functions and accessors that queries may use. Fill it
+// before the first run; after that it may be shared.
+type Set struct {
+	plugins   map[string]*plugin
+	functions map[string]*function
+	accessors map[string]*AccessorDef
+}
+
+// NewSet returns an empty set.
+func NewSet() *Set {
+	return &Set{
+		plugins:   make(map[string]*plugin),
+		functions: make(map[string]*function),
+		accessors: make(map[string]*AccessorDef),
+	}
+}
+
+// Add takes registrations in. A name that is taken is an error; the others are
+// added all the same.
+func (s *Set) Add(registrations ...Registration) error {
+	var first error
+	for _, r := range registrations {
+		if err := r.addTo(s); err != nil && first == nil {
+			first = err
+		}
+	}
+	return first
+}
+
+func addNamed[T any](m map[string]T, kind, name string, v T) error {
+	if _, taken := m[name]; taken {
+		return fmt.Errorf("add %s %s: the name is taken", kind, name)
+	}
+	m[name] = v
+	return nil
+}
+
+// Plugins returns the names of the plugins in order.
+func (s *Set) Plugins() []string { return slices.Sorted(maps.Keys(s.plugins)) }
+
+// Functions returns the names of the functions in order.
+func (s *Set) Functions() []string { return slices.Sorted(maps.Keys(s.functions)) }
+
+// Accessors returns the names of the accessors in order.
+func (s *Set) Accessors() []string { return slices.Sorted(maps.Keys(s.accessors)) }
