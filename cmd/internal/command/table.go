@@ -213,11 +213,11 @@ func (t *tableWriter) line(texts []string) error {
 			b.WriteString(strings.Repeat(" ", max(0, t.widths[i]-textColumns(s))+2))
 		}
 	}
-	line := strings.TrimRight(b.String(), " ")
+	line := b.String()
 	if t.width > 0 {
 		line = cutColumns(line, t.width)
 	}
-	_, err := io.WriteString(t.w, line+"\n")
+	_, err := io.WriteString(t.w, strings.TrimRight(line, " ")+"\n")
 	return err
 }
 

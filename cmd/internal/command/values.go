@@ -28,7 +28,7 @@ func ParseSize(s string) (int64, error) {
 		return whole * factor, nil
 	}
 	value, err := strconv.ParseFloat(digits, 64)
-	if err != nil || math.IsNaN(value) {
+	if err != nil || strings.Trim(digits, "0123456789.") != "" {
 		return 0, fmt.Errorf("%q is not a size: write for example 512MB, 4GiB or a number of bytes", s)
 	}
 	bytes := value * float64(factor)
