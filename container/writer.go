@@ -1,0 +1,567 @@
+package container
+
+import (
+	"bytes"
+	"context"
+	"crypto/rand"
+	"encoding/hex"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+	"io/fs"
+	"log/slog"
+	"os"
+	"path/filepath"
+	"runtime"
+	"sync"
+	"sync/atomic"
+	"time"
+
+	"satchel/internal/entry"
+	"satchel/internal/flow"
+	"satchel/internal/fsx"
+	"satchel/internal/spool"
+)
+
+// maxMessage bounds one log message.
+const maxMessage = 256 << 10
+
+// Writer writes a container. It is a flow.Sink for many goroutines.
+type Writer struct {
+	path   string
+	id     string
+	opts   Options
+	header Header
+	file   fsx.File
+	out    *output
+	pipe   *pipeline
+	spool  *spool.Log
+	enc    *entry.RowsEncoder
+
+	gate   sync.RWMutex // held for reading by every call, for writing by Close
+	closed bool
+	lastID atomic.Uint64
+	limit  atomic.Pointer[error] // why nothing more is taken, though the output is sound
+
+	mu  sync.Mutex // orders the spool and the ledger
+	led *ledger
+
+	book nameBook
+	open map[uint64]*upload // under book.mu
+
+	pendMu  sync.Mutex
+	pending []pendingRecord
+	prog    *progress
+
+	syncMu   sync.Mutex
+	syncNow  chan struct{}
+	stop     chan struct{}
+	syncDone chan struct{}
+	sinceOff int64 // offset of the output at the last sync
+}
+
+var _ flow.Sink = (*Writer)(nil)
+
+// pendingRecord waits for the next sync: its bytes are appended, not durable.
+type pendingRecord struct {
+	member *entry.Member
+	upload *entry.Upload
+}
+
+// progress is the large member that is being appended.
+type progress struct {
+	upload entry.Upload
+	member entry.Member
+}
+
+// storedHeader is the header as the spool and satchel.json keep it.
+type storedHeader struct {
+	Format  string `json:"format"`
+	Version int    `json:"version"`
+	ID      string `json:"container_id"`
+	Name    string `json:"name,omitempty"`
+	Level   int    `json:"level,omitempty"`
+	Header
+}
+
+func (o Options) withDefaults() (Options, error) {
+	if o.Method == "" {
+		o.Method = Deflate
+	}
+	switch o.Method {
+	case Deflate, Zstd, Store:
+	default:
+		return o, fmt.Errorf("unknown compression %q: use deflate, zstd or store", o.Method)
+	}
+	if o.Level == 0 {
+		o.Level = 5
+	}
+	if o.Level < 1 || o.Level > 9 {
+		return o, fmt.Errorf("compression level %d is not between 1 and 9", o.Level)
+	}
+	if o.Workers <= 0 {
+		o.Workers = runtime.GOMAXPROCS(0)
+	}
+	if o.SyncEvery <= 0 {
+		o.SyncEvery = time.Second
+	}
+	if o.SyncBytes <= 0 {
+		o.SyncBytes = 32 << 20
+	}
+	if o.StallAfter <= 0 {
+		o.StallAfter = 500 * time.Millisecond
+	}
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Random == nil {
+		o.Random = func(b []byte) { rand.Read(b) }
+	}
+	if o.FS == nil {
+		o.FS = fsx.OS()
+	}
+	if o.Log == nil {
+		o.Log = slog.New(slog.DiscardHandler)
+	}
+	return o, nil
+}
+
+// Create begins a container at path. Without Overwrite an existing container,
+// or a spool that an earlier one left, is an error that wraps fs.ErrExist.
+func Create(path string, h Header, o Options) (*Writer, error) {
+	o, err := o.withDefaults()
+	if err != nil {
+		return nil, err
+	}
+	if !flow.ValidID(h.Flow.ID) {
+		return nil, fmt.Errorf("create %s: %q is not a flow id", path, h.Flow.ID)
+	}
+	var id [16]byte
+	o.Random(id[:])
+	w := &Writer{
+		path: path, id: hex.EncodeToString(id[:]), opts: o, header: h, led: newLedger(h.Sources),
+		book: *newNameBook(), open: map[uint64]*upload{},
+		syncNow: make(chan struct{}, 1), stop: make(chan struct{}), syncDone: make(chan struct{}),
+	}
+	if err := w.openFiles(); err != nil {
+		return nil, err
+	}
+	w.pipe = startPipeline(w.out, w, o)
+	go w.syncLoop()
+	return w, nil
+}
+
+// openFiles makes the spool, then the container with its first member, and
+// syncs both and their names.
+func (w *Writer) openFiles() (err error) {
+	fsys, spoolPath := w.opts.FS, w.path+SpoolSuffix
+	if w.opts.Overwrite {
+		for _, p := range []string{w.path, spoolPath} {
+			if err := fsys.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
+				return fmt.Errorf("replace %s: %w", p, err)
+			}
+		}
+	}
+	if _, err := fsys.Stat(spoolPath); err == nil {
+		return fmt.Errorf("%s holds what an earlier collection saved before it was cut (take it out with ingest recover, or choose another name): %w", spoolPath, fs.ErrExist)
+	}
+	if w.file, err = fsys.OpenFile(w.path, os.O_RDWR|os.O_CREATE|os.O_EXCL, 0o600); err != nil {
+		return fmt.Errorf("create the container: %w", err)
+	}
+	defer func() {
+		if err != nil {
+			w.file.Close()
+			if w.spool != nil {
+				w.spool.Close()
+				fsys.Remove(spoolPath)
+			}
+			fsys.Remove(w.path)
+		}
+	}()
+	if w.enc, err = entry.NewRowsEncoder(); err != nil {
+		return err
+	}
+	if w.spool, err = spool.OpenFile(spoolPath, spool.Options{FS: fsys, Now: w.opts.Now}); err != nil {
+		return fmt.Errorf("create the spool: %w", err)
+	}
+	stored := storedHeader{Format: "satchel", Version: FormatVersion, ID: w.id, Name: filepath.Base(w.path), Level: w.opts.Level, Header: w.header}
+	body, err := json.Marshal(stored)
+	if err != nil {
+		return fmt.Errorf("encode the header: %w", err)
+	}
+	if _, err := w.spool.Append(context.Background(), entry.KindHeader, body); err != nil {
+		return fmt.Errorf("begin the spool: %w", err)
+	}
+	w.out = newOutput(w.file)
+	if err := w.writeFirst(stored); err != nil {
+		return err
+	}
+	if err := w.sync(); err != nil {
+		return err
+	}
+	if err := fsys.SyncDir(filepath.Dir(w.path)); err != nil {
+		return fmt.Errorf("sync the directory of the container: %w", err)
+	}
+	return nil
+}
+
+// writeFirst writes satchel.json: a small whole member that identifies even a
+// torn file. The definitions stay out of it.
+func (w *Writer) writeFirst(h storedHeader) error {
+	h.Definitions, h.Plan, h.Queries = nil, nil, nil
+	body, err := json.MarshalIndent(h, "", "  ")
+	if err != nil {
+		return fmt.Errorf("encode %s: %w", memberHeader, err)
+	}
+	s := newStreamMember(w.out, nil, memberHeader, w.opts.Now(), w.opts.Level)
+	if _, err := s.Write(append(body, '\n')); err != nil {
+		return err
+	}
+	m, err := s.close()
+	if err != nil {
+		return err
+	}
+	w.finished(m, nil)
+	return nil
+}
+
+// ID returns the random id of the container, 32 hex digits.
+func (w *Writer) ID() string { return w.id }
+
+// Paths returns the files that belong to the container while it is open.
+func (w *Writer) Paths() []string { return []string{w.path, w.path + SpoolSuffix} }
+
+// room returns the error that keeps the container from taking more.
+func (w *Writer) room() error {
+	if err := w.pipe.failure(); err != nil {
+		return err
+	}
+	if p := w.limit.Load(); p != nil {
+		return *p
+	}
+	if w.opts.MaxBytes > 0 && w.out.offset()+w.spool.Size()+w.reserve() > w.opts.MaxBytes {
+		err := fmt.Errorf("%w of %d bytes", ErrMaxSize, w.opts.MaxBytes)
+		w.limit.CompareAndSwap(nil, &err)
+		return err
+	}
+	return nil
+}
+
+// reserve estimates what Close will add to the container: the rows once more,
+// and for each member its lines in uploads.json, manifest and directory.
+func (w *Writer) reserve() int64 {
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	return w.spool.Size()*5/4 + 300*w.led.members + 64<<10
+}
+
+// enter begins a call; the caller must leave by gate.RUnlock when it is nil.
+func (w *Writer) enter() error {
+	w.gate.RLock()
+	if w.closed {
+		w.gate.RUnlock()
+		return ErrClosed
+	}
+	return nil
+}
+
+// WriteRows implements flow.Sink.
+func (w *Writer) WriteRows(ctx context.Context, source string, b flow.RowBatch) error {
+	if err := w.enter(); err != nil {
+		return err
+	}
+	defer w.gate.RUnlock()
+	if err := w.room(); err != nil {
+		return err
+	}
+	if got := bytes.Count(b.JSONL, []byte{'\n'}); got != b.Rows {
+		return fmt.Errorf("a batch of %s announces %d rows and has %d", source, b.Rows, got)
+	}
+	if b.Rows == 0 {
+		return nil
+	}
+	return entry.SplitRows(b, func(b flow.RowBatch) error {
+		body, err := w.enc.Append(getBuffer(len(b.JSONL)/4+1024), source, b)
+		if err != nil {
+			return err
+		}
+		defer putBuffer(body)
+		w.mu.Lock()
+		defer w.mu.Unlock()
+		_, offset, err := w.spool.AppendAt(ctx, entry.KindRows, body)
+		if err != nil {
+			return err
+		}
+		return w.led.addRows(source, int64(b.Rows), int64(len(b.JSONL)), offset)
+	})
+}
+
+// Log implements flow.Sink. Logs and reports are taken even when a limit keeps
+// rows and uploads out.
+func (w *Writer) Log(ctx context.Context, l flow.LogLine) error {
+	if err := w.enter(); err != nil {
+		return err
+	}
+	defer w.gate.RUnlock()
+	if len(l.Message) > maxMessage {
+		l.Message = l.Message[:maxMessage] + " (cut)"
+	}
+	body, err := entry.AppendLog(nil, l)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.spool.Append(ctx, entry.KindLog, body); err != nil {
+		return err
+	}
+	w.led.addLog(l)
+	return nil
+}
+
+// Report implements flow.Sink.
+func (w *Writer) Report(ctx context.Context, r flow.Report) error {
+	if err := w.enter(); err != nil {
+		return err
+	}
+	defer w.gate.RUnlock()
+	body, err := entry.AppendReport(nil, r)
+	if err != nil {
+		return err
+	}
+	w.mu.Lock()
+	defer w.mu.Unlock()
+	if _, err := w.spool.Append(ctx, entry.KindReport, body); err != nil {
+		return err
+	}
+	return w.led.addReport(r)
+}
+
+// Upload implements flow.Sink. A file that was uploaded before, of the same
+// accessor, path and name, gives a writer that stores nothing; one that is
+// under way is waited for.
+func (w *Writer) Upload(ctx context.Context, u flow.Upload) (flow.UploadWriter, error) {
+	if len(u.Ranges) > maxRanges {
+		return nil, fmt.Errorf("%d runs in a sparse file are over the limit of %d: upload it as a plain one", len(u.Ranges), maxRanges)
+	}
+	key := uploadKey(&u)
+	for {
+		up, first, err := w.beginUpload(ctx, u, key)
+		if err != nil || up != nil {
+			return up, err
+		}
+		select {
+		case <-first.ended:
+		case <-ctx.Done():
+			return nil, context.Cause(ctx)
+		}
+	}
+}
+
+// beginUpload returns a writer, or the upload of the same file that is under
+// way.
+func (w *Writer) beginUpload(ctx context.Context, u flow.Upload, key [16]byte) (flow.UploadWriter, *upload, error) {
+	if err := w.enter(); err != nil {
+		return nil, nil, err
+	}
+	defer w.gate.RUnlock()
+	if err := w.room(); err != nil {
+		return nil, nil, err
+	}
+	w.book.mu.Lock()
+	defer w.book.mu.Unlock()
+	if first := w.book.seen[key]; first != nil {
+		return nil, first, nil
+	}
+	if stored, ok, err := w.uploadedBefore(key); err != nil || ok {
+		return duplicate{stored}, nil, err
+	}
+	up := newUpload(ctx, w, w.lastID.Add(1), u, key)
+	up.comps, up.name = w.book.claim(uploadComponents(&u))
+	up.rec.Member = up.name
+	up.rec.Upload.Components = up.comps[2:]
+	w.book.seen[key] = up
+	w.open[up.rec.ID] = up
+	return up, nil, nil
+}
+
+// uploadedBefore looks an ended upload up. The caller holds book.mu.
+func (w *Writer) uploadedBefore(key [16]byte) (flow.Stored, bool, error) {
+	rec := w.book.ending[key]
+	if rec == nil {
+		offset, ok := w.book.done[key]
+		if !ok {
+			return flow.Stored{}, false, nil
+		}
+		f, err := w.spool.ReadAt(offset)
+		if err != nil {
+			return flow.Stored{}, false, fmt.Errorf("look up an earlier upload: %w", err)
+		}
+		u, err := entry.DecodeUpload(f.Body)
+		if err != nil {
+			return flow.Stored{}, false, fmt.Errorf("look up an earlier upload: %w", err)
+		}
+		rec = &u
+	}
+	return flow.Stored{
+		SHA256: rec.SHA256, MD5: rec.MD5, SHA1: rec.SHA1, StoredSize: rec.StoredSize, Name: "/" + rec.Member,
+		Components: uploadComponents(&rec.Upload), ID: rec.ID, Duplicate: true,
+	}, true, nil
+}
+
+// uploadEnded takes an upload off the list of open ones.
+func (w *Writer) uploadEnded(u *upload, err error) {
+	w.book.mu.Lock()
+	defer w.book.mu.Unlock()
+	delete(w.open, u.rec.ID)
+	delete(w.book.seen, u.key)
+	if err == nil && u.rec.Complete {
+		rec := u.rec
+		w.book.ending[u.key] = &rec
+		w.book.keys[rec.ID] = u.key
+	}
+	close(u.ended)
+}
+
+// queueSmall hands a small member to the pipeline.
+func (w *Writer) queueSmall(ctx context.Context, s *smallMember) error {
+	if err := w.pipe.budget.Acquire(ctx, smallWeight(len(s.plain))); err != nil {
+		return err
+	}
+	if err := w.pipe.enqueue(ctx, s); err != nil {
+		w.pipe.budget.Release(smallWeight(len(s.plain)))
+		return err
+	}
+	w.pipe.do(s)
+	return nil
+}
+
+// finished implements finisher.
+func (w *Writer) finished(m *entry.Member, u *entry.Upload) {
+	w.pendMu.Lock()
+	defer w.pendMu.Unlock()
+	w.pending = append(w.pending, pendingRecord{m, u})
+	if m != nil && m.Offset+m.Length-w.sinceOff >= w.opts.SyncBytes || len(w.pending) >= 16384 {
+		w.kick()
+	}
+}
+
+// progress implements finisher.
+func (w *Writer) progress(u *entry.Upload, m *entry.Member) {
+	w.pendMu.Lock()
+	defer w.pendMu.Unlock()
+	if u == nil {
+		w.prog = nil
+		return
+	}
+	w.prog = &progress{*u, *m}
+	if m.Offset+m.Length-w.sinceOff >= w.opts.SyncBytes {
+		w.kick()
+	}
+}
+
+// kick asks for a sync soon.
+func (w *Writer) kick() {
+	select {
+	case w.syncNow <- struct{}{}:
+	default:
+	}
+}
+
+// Close ends what is open, writes the closing members and the central
+// directory, syncs, and removes the spool. When it fails, container and spool
+// stay as they are: together they hold everything that was synced.
+func (w *Writer) Close(ctx context.Context) (Summary, error) {
+	w.gate.Lock()
+	if w.closed {
+		w.gate.Unlock()
+		return Summary{}, ErrClosed
+	}
+	w.closed = true
+	w.gate.Unlock()
+	w.endUploads()
+	pipeErr := w.pipe.close()
+	close(w.stop)
+	<-w.syncDone
+	sum, err := Summary{}, pipeErr
+	if err == nil {
+		sum, err = w.finish(ctx)
+	}
+	if err != nil {
+		err = errors.Join(err, w.spool.Close(), w.file.Close())
+		return Summary{}, fmt.Errorf("close %s: %w (%s and %s hold what was synced: take it out with ingest recover)", w.path, err, filepath.Base(w.path), filepath.Base(w.path)+SpoolSuffix)
+	}
+	return sum, nil
+}
+
+// endUploads ends uploads whose caller has not: a read that hangs must not
+// keep the container open.
+func (w *Writer) endUploads() {
+	w.book.mu.Lock()
+	left := make([]*upload, 0, len(w.open))
+	for _, u := range w.open {
+		left = append(left, u)
+	}
+	w.book.mu.Unlock()
+	for _, u := range left {
+		u.mu.Lock()
+		if u.shut == nil {
+			// A failed container says so when it is closed.
+			_ = u.end(errNotEnded)
+		}
+		u.mu.Unlock()
+	}
+}
+
+// finish seals the container and makes it durable.
+func (w *Writer) finish(ctx context.Context) (Summary, error) {
+	if err := w.sync(); err != nil {
+		return Summary{}, err
+	}
+	s := sealer{
+		out: w.out, led: w.led, ev: &spoolEvidence{frames: w.spool}, level: w.opts.Level, workers: w.opts.Workers,
+		now: w.opts.Now, head: storedHeader{Format: "satchel", Version: FormatVersion, ID: w.id, Name: filepath.Base(w.path), Level: w.opts.Level, Header: w.header},
+	}
+	if err := s.seal(ctx); err != nil {
+		return Summary{}, err
+	}
+	if _, err := w.out.flush(); err != nil {
+		return Summary{}, err
+	}
+	if err := w.file.Sync(); err != nil {
+		return Summary{}, fmt.Errorf("sync the container: %w", err)
+	}
+	sum := Summary{
+		Path: w.path, ID: w.id, Bytes: w.out.offset(), SHA256: hex.EncodeToString(w.out.sum()), Rows: w.led.rows,
+		Uploads: w.led.uploads, UploadBytes: w.led.bytes, Logs: w.led.logs, Partial: w.led.partial,
+	}
+	if err := w.file.Close(); err != nil {
+		return Summary{}, fmt.Errorf("close the container: %w", err)
+	}
+	return sum, w.removeSpool(sum)
+}
+
+// removeSpool ends the spool once the container is durable, and writes the
+// .sha256 file for the custody form.
+func (w *Writer) removeSpool(sum Summary) error {
+	fsys, dir := w.opts.FS, filepath.Dir(w.path)
+	if err := fsys.SyncDir(dir); err != nil {
+		return fmt.Errorf("sync the directory of the container: %w", err)
+	}
+	if err := w.spool.Close(); err != nil {
+		return fmt.Errorf("close the spool: %w", err)
+	}
+	if err := fsys.Remove(w.path + SpoolSuffix); err != nil {
+		return fmt.Errorf("remove the spool: %w", err)
+	}
+	line := sum.SHA256 + "  " + filepath.Base(w.path) + "\n"
+	err := fsx.WriteFileAtomic(fsys, w.path+".sha256", 0o600, func(f io.Writer) error {
+		_, err := io.WriteString(f, line)
+		return err
+	})
+	if err != nil {
+		return fmt.Errorf("write the .sha256 file: %w", err)
+	}
+	return nil
+}
