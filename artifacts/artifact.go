@@ -26,7 +26,7 @@ import (
 const (
 	MaxBytes      = 1 << 20 // of one definition
 	MaxDepth      = 32      // nested collections in the YAML
-	MaxTokens     = 200_000 // YAML tokens in one definition
+	MaxTokens     = 50_000  // YAML tokens in one definition
 	MaxFiles      = 20_000  // definitions in one directory layer
 	maxProblems   = 50      // reported of one definition
 	maxMembers    = 1000    // of one set

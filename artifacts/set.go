@@ -107,9 +107,9 @@ func (e *expansion) add(s flow.Spec, set string, inherited []flow.Param, precond
 func (e *expansion) expand(set *Artifact, names []string, params []flow.Param, preconditions []string) error {
 	var errs []error
 	for _, v := range params {
-		if !e.repository.accepts(set.Name, v.Key, 0) {
+		if accepted := e.repository.acceptedNames(set.Name); !slices.Contains(accepted, v.Key) {
 			errs = append(errs, &ParameterError{set.Name, v.Key, "neither the set nor a member of it has such a parameter" +
-				didYouMean(v.Key, e.repository.acceptedNames(set.Name, 0))})
+				didYouMean(v.Key, accepted)})
 		}
 	}
 	for _, name := range names {
@@ -154,28 +154,40 @@ func has(params []flow.Param, key string) bool {
 	return slices.ContainsFunc(params, func(p flow.Param) bool { return p.Key == key })
 }
 
-// accepts says whether the artifact declares the parameter or, being a set, has
-// a member that does.
-func (r *Repository) accepts(artifact, parameter string, depth int) bool {
-	return slices.Contains(r.acceptedNames(artifact, depth), parameter)
-}
-
-// acceptedNames lists the parameters of an artifact and of the members of a set.
-func (r *Repository) acceptedNames(artifact string, depth int) []string {
-	a, err := r.Get(artifact)
-	if err != nil || depth > 8 {
-		return nil
-	}
-	names := a.parameterNames()
-	members, _ := a.Members()
-	for _, m := range members {
-		for _, n := range r.acceptedNames(m, depth+1) {
-			if n != setParameter {
+// acceptedNames lists the parameters of an artifact and of the members of a set,
+// the members of sets in it included.
+func (r *Repository) acceptedNames(artifact string) []string {
+	var names []string
+	for _, a := range r.tree(artifact) {
+		for _, n := range a.parameterNames() {
+			if n != setParameter || a.Name == artifact {
 				names = append(names, n)
 			}
 		}
 	}
 	return names
+}
+
+// tree lists the artifact and, where it is a set, all members below it, each
+// once. Members that are not known are left out.
+func (r *Repository) tree(artifact string) []*Artifact {
+	var list []*Artifact
+	seen := make(map[string]bool)
+	var visit func(name string)
+	visit = func(name string) {
+		a, err := r.Get(name)
+		if err != nil || seen[a.Name] {
+			return
+		}
+		seen[a.Name] = true
+		list = append(list, a)
+		members, _ := a.Members()
+		for _, m := range members {
+			visit(m)
+		}
+	}
+	visit(artifact)
+	return list
 }
 
 // Specs makes the specs of a request from a command line: the names of the
@@ -229,7 +241,7 @@ func (r *Repository) argument(specs []flow.Spec, arg string) ([]flow.Spec, error
 		}
 	}
 	for _, s := range specs {
-		if r.contains(s.Artifact, a.Name, 0) {
+		if slices.ContainsFunc(r.tree(s.Artifact), func(m *Artifact) bool { return m.Name == a.Name }) {
 			return append(specs, flow.Spec{Artifact: a.Name, Parameters: []flow.Param{p}}), nil
 		}
 	}
@@ -240,7 +252,7 @@ func (r *Repository) unqualified(specs []flow.Spec, p flow.Param) ([]flow.Spec, 
 	var known []string
 	taken := false
 	for i := range specs {
-		names := r.acceptedNames(specs[i].Artifact, 0)
+		names := r.acceptedNames(specs[i].Artifact)
 		known = append(known, names...)
 		if slices.Contains(names, p.Key) {
 			specs[i].Parameters = append(specs[i].Parameters, p)
@@ -251,14 +263,4 @@ func (r *Repository) unqualified(specs []flow.Spec, p flow.Param) ([]flow.Spec, 
 		return specs, fmt.Errorf("%w: none of the artifacts has a parameter %q%s", ErrParameter, clip(p.Key), didYouMean(p.Key, known))
 	}
 	return specs, nil
-}
-
-// contains says whether name is a member of the set, or of a set in it.
-func (r *Repository) contains(set, name string, depth int) bool {
-	a, err := r.Get(set)
-	if err != nil || depth > 8 {
-		return false
-	}
-	members, _ := a.Members()
-	return slices.ContainsFunc(members, func(m string) bool { return m == name || r.contains(m, name, depth+1) })
 }

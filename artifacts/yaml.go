@@ -15,6 +15,9 @@ import (
 	"github.com/goccy/go-yaml/token"
 )
 
+// maxBlank bounds the empty lines in a row; see checkLines.
+const maxBlank = 100
+
 // maxColumn bounds how far a structural token of block style may be indented,
 // and with it how deep block style can nest.
 const maxColumn = 200
@@ -33,12 +36,12 @@ func root(data []byte) (ast.Node, *Problem) {
 	if i := bytes.IndexByte(data, 0); i >= 0 {
 		return nil, &Problem{Kind: KindSyntax, Line: lineOf(data, i), Message: "the text has a NUL byte"}
 	}
-	if p := checkIndent(data); p != nil {
-		return nil, p
-	}
 	text := string(data)
 	if strings.Contains(text, "\r") {
 		text = strings.ReplaceAll(strings.ReplaceAll(text, "\r\n", "\n"), "\r", "\n")
+	}
+	if p := checkLines(text); p != nil {
+		return nil, p
 	}
 	tokens := lexer.Tokenize(text)
 	if p := checkTokens(tokens); p != nil {
@@ -69,23 +72,19 @@ func document(file *ast.File) (ast.Node, *Problem) {
 	return body, nil
 }
 
-// checkIndent refuses what the scanner itself is slow on: a great many lines of
-// nothing but structure are caught later, by counting tokens.
-func checkIndent(data []byte) *Problem {
-	depth, n := 0, 1
-	for _, c := range data {
-		switch c {
-		case '\n':
-			n++
-			depth = 0
-		case '[', '{':
-			// A line of brackets that never close; VQL and regular
-			// expressions stay far below it.
-			if depth++; depth > 20*MaxDepth {
-				return &Problem{Kind: KindSyntax, Line: n, Message: "too many brackets in one line"}
-			}
-		case ']', '}':
-			depth--
+// checkLines refuses many empty lines in a row: the scanner takes them off the
+// end of a block of text one by one, each time copying the block.
+func checkLines(text string) *Problem {
+	blank, n := 0, 0
+	for l := range strings.Lines(text) {
+		n++
+		if strings.TrimSpace(l) == "" {
+			blank++
+		} else {
+			blank = 0
+		}
+		if blank > maxBlank {
+			return &Problem{Kind: KindSyntax, Line: n, Message: fmt.Sprintf("more than %d empty lines in a row", maxBlank)}
 		}
 	}
 	return nil
