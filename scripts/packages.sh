@@ -10,7 +10,7 @@ folders() { # of the files that match the pattern
 }
 
 case "${1:-}" in
-  concurrent) found=$(folders '(^|[^/]\s)go (func|[a-z])|"sync"|"sync/atomic"|"golang.org/x/sync' '\.go$') ;;
+  concurrent) found=$(folders '^[[:space:]]+go (func|[a-z])|"sync"|"sync/atomic"|"golang.org/x/sync' '\.go$') ;;
   bench)      found=$(folders '^func Benchmark[A-Z_]' '_test\.go$') ;;
   golden)     found=$(folders 'flag\.Bool\("update"' '_test\.go$') ;;
   dirs)       find . -name '*.go' -not -path './build/*' -not -path './.git/*' -print | cut -d/ -f2 | sort -u; exit ;;
