@@ -15,16 +15,24 @@ import (
 	"www.velocidex.com/golang/vfilter/types"
 )
 
-// lazyPlans are the plans of a plugin or function, made when first used.
-type lazyPlans struct {
-	once sync.Once
-	args *argPlan
-	err  error
+// plans are what a plugin or function knows of its types, made when first
+// used.
+type plans struct {
+	argsOnce sync.Once
+	argPlan  *argPlan
+	err      error
+	rowOnce  sync.Once
+	rowPlan  *rowPlan
 }
 
-func (l *lazyPlans) plan(t reflect.Type) (*argPlan, error) {
-	l.once.Do(func() { l.args, l.err = planArgs(t) })
-	return l.args, l.err
+func (p *plans) args(t reflect.Type) (*argPlan, error) {
+	p.argsOnce.Do(func() { p.argPlan, p.err = planArgs(t) })
+	return p.argPlan, p.err
+}
+
+func (p *plans) row(t reflect.Type) *rowPlan {
+	p.rowOnce.Do(func() { p.rowPlan = planRow(t) })
+	return p.rowPlan
 }
 
 // argPlan tells how to fill an argument struct.
@@ -231,7 +239,7 @@ func reduce(ctx context.Context, v any) any {
 func (p *argPlan) set(ctx context.Context, s *Scope, f *argField, to reflect.Value, raw any) error {
 	switch f.kind {
 	case argLazy:
-		to.Set(reflect.ValueOf(Lazy{scope: s.scope, expr: raw}))
+		to.Set(reflect.ValueOf(Lazy{scope: s, expr: raw}))
 		return nil
 	case argQuery:
 		q, err := toQuery(ctx, raw)
@@ -251,7 +259,7 @@ func (p *argPlan) set(ctx context.Context, s *Scope, f *argField, to reflect.Val
 func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v any) error {
 	switch kind {
 	case argString:
-		to.SetString(toText(single(materialize(ctx, s.scope, v))))
+		to.SetString(toText(single(s.materialize(ctx, v))))
 	case argStrings:
 		var out []string
 		for _, item := range toList(ctx, s, v) {
@@ -259,7 +267,7 @@ func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v a
 		}
 		to.Set(reflect.ValueOf(out))
 	case argInt:
-		n, err := toInt(single(materialize(ctx, s.scope, v)))
+		n, err := toInt(single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}
@@ -268,7 +276,7 @@ func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v a
 		}
 		to.SetInt(n)
 	case argUint:
-		n, err := toUint(single(materialize(ctx, s.scope, v)))
+		n, err := toUint(single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}
@@ -277,7 +285,7 @@ func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v a
 		}
 		to.SetUint(n)
 	case argFloat:
-		n, err := toFloat(single(materialize(ctx, s.scope, v)))
+		n, err := toFloat(single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}
@@ -293,13 +301,13 @@ func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v a
 func setComposed(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v any) error {
 	switch kind {
 	case argTime:
-		t, err := ToTime(single(materialize(ctx, s.scope, v)))
+		t, err := ToTime(single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}
 		to.Set(reflect.ValueOf(t))
 	case argAny:
-		if v = materialize(ctx, s.scope, v); v != nil {
+		if v = s.materialize(ctx, v); v != nil {
 			to.Set(reflect.ValueOf(v))
 		}
 	case argAnys:
@@ -311,14 +319,14 @@ func setComposed(ctx context.Context, s *Scope, kind argKind, to reflect.Value, 
 		}
 		to.Set(reflect.ValueOf(Lambda{lambda: l, text: toText(v)}))
 	case argDict:
-		d, err := toDict(s, single(materialize(ctx, s.scope, v)))
+		d, err := toDict(s, single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}
 		to.Set(reflect.ValueOf(d))
 	case argDicts:
 		var out []*Dict
-		for _, item := range listItems(materialize(ctx, s.scope, v)) {
+		for _, item := range listItems(s.materialize(ctx, v)) {
 			d, err := toDict(s, item)
 			if err != nil {
 				return err
@@ -372,8 +380,8 @@ func (q valueQuery) Eval(ctx context.Context, scope types.Scope) <-chan types.Ro
 // the values of its only column), of anything else a list of one.
 func toList(ctx context.Context, s *Scope, v any) []any {
 	_, isQuery := v.(Query)
-	_, isStored := v.(types.Materializer)
-	items := listItems(materialize(ctx, s.scope, v))
+	_, isStored := v.(*rowList)
+	items := listItems(s.materialize(ctx, v))
 	if !isQuery && !isStored {
 		return items
 	}
@@ -443,7 +451,7 @@ func (p *argPlan) setPath(ctx context.Context, s *Scope, f *argField, elem refle
 	}
 	to := elem.FieldByIndex(f.index)
 	if f.kind == argPath {
-		path, err := s.ToPath(ctx, accessor, single(materialize(ctx, s.scope, v)))
+		path, err := s.ToPath(ctx, accessor, single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}

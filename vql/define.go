@@ -64,10 +64,10 @@ type Plugin struct {
 
 type plugin struct {
 	meta
-	args reflect.Type
-	row  reflect.Type // nil if the columns are known only at run time
-	run  func(ctx context.Context, s *Scope, args any, emit func(any) bool) error
-	lazy lazyPlans
+	args  reflect.Type
+	row   reflect.Type // nil if the columns are known only at run time
+	run   func(ctx context.Context, s *Scope, args any, emit func(any) bool) error
+	plans plans
 }
 
 func (p *plugin) addTo(s *Set) error { return addNamed(s.plugins, "plugin", p.name, p) }
@@ -125,7 +125,7 @@ type function struct {
 	args  reflect.Type
 	state reflect.Type // of an aggregate, else nil
 	call  func(ctx context.Context, s *Scope, args, state any) (any, error)
-	lazy  lazyPlans
+	plans plans
 }
 
 func (f *function) addTo(s *Set) error { return addNamed(s.functions, "function", f.name, f) }

@@ -3,9 +3,13 @@ package vql
 import (
 	"context"
 	"fmt"
+	"log"
 	"reflect"
 	"runtime/debug"
+	"strconv"
 	"strings"
+	"sync"
+	"time"
 
 	"satchel/internal/flow"
 
@@ -14,28 +18,41 @@ import (
 	"www.velocidex.com/golang/vfilter/types"
 )
 
-// newScope makes the root scope of a run.
+// channelSize is how many rows a plugin may be ahead of its query.
+const channelSize = 64
+
+// newScope makes a root scope of the run, with its variables.
 func (r *run) newScope() types.Scope {
 	scope := vfilter.NewScope()
-	plugins := make([]types.PluginGeneratorInterface, 0, len(r.set.plugins))
+	plugins := make([]types.PluginGeneratorInterface, 0, len(r.set.plugins)+1)
 	for _, p := range r.set.plugins {
 		plugins = append(plugins, &pluginCall{plugin: p, run: r})
 	}
-	functions := make([]types.FunctionInterface, 0, len(r.set.functions))
+	functions := make([]types.FunctionInterface, 0, len(r.set.functions)+1)
 	for _, f := range r.set.functions {
 		functions = append(functions, &functionCall{function: f, run: r})
 	}
+	plugins = append(plugins, &pluginCall{plugin: r.none.plugin, run: r})
+	functions = append(functions, &functionCall{function: r.negate.function, run: r})
 	scope.AppendPlugins(plugins...)
 	scope.AppendFunctions(functions...)
+	scope.SetLogger(log.New(r, "", 0))
+	scope.SetGrouper(grouper{})
+	scope.SetSorter(sorter{})
+	scope.SetMaterializer(materializer{r})
+	scope.AddProtocolImpl(valueTruth{}, rowTruth{}, queryTruth{r}, queryMembership{r}, rowEquality{},
+		rowListProtocol{}, pathMembers{}, pathText{}, pathAdd{}, pathOrder{}, pathAfter{}, pathMatch{})
 	vars := ordereddict.NewDict()
+	if r.options.Artifacts != nil {
+		vars.Set("Artifact", &artifactName{run: r})
+	}
 	for _, v := range r.options.Env {
 		vars.Set(v.Name, toEngine(v.Value))
 	}
 	for _, v := range r.request.Env {
 		vars.Set(v.Name, toEngine(v.Value))
 	}
-	scope.AppendVars(vars)
-	return scope
+	return scope.AppendVars(vars)
 }
 
 // pluginCall shows a plugin to the evaluator.
@@ -48,43 +65,89 @@ func (c *pluginCall) Info(types.Scope, *types.TypeMap) *types.PluginInfo {
 	return &types.PluginInfo{Name: c.plugin.name, Doc: c.plugin.doc, FreeFormArgs: c.plugin.freeArgs}
 }
 
-// Call starts the plugin. The channel is closed when it has ended.
+// Call starts the plugin. The channel is closed when the plugin or the query
+// has ended, whichever comes first.
 func (c *pluginCall) Call(ctx context.Context, scope types.Scope, args *ordereddict.Dict) <-chan types.Row {
-	out := make(chan types.Row, 64)
+	ctx, cancel := c.run.context(ctx)
+	o := &outlet{run: c.run, ctx: ctx, rows: make(chan types.Row, channelSize)}
+	stop := context.AfterFunc(ctx, o.close)
 	c.run.calls.Add(1)
-	c.run.workers.Add(1)
+	c.run.workers.add(c)
 	go func() {
-		defer c.run.workers.Done()
-		defer close(out)
-		if kind, err := c.invoke(ctx, scope, args, out); err != nil && ctx.Err() == nil {
+		defer c.run.workers.done(c)
+		defer func() {
+			stop()
+			o.close()
+			cancel()
+		}()
+		if kind, err := c.invoke(ctx, scope, args, o); err != nil && ctx.Err() == nil {
+			if k, ok := err.(kinded); ok {
+				kind, err = k.kind, k.error
+			}
 			c.run.fail(kind, c.plugin.name, err)
 		}
 	}()
-	return out
+	return o.rows
 }
 
-func (c *pluginCall) invoke(ctx context.Context, scope types.Scope, args *ordereddict.Dict, out chan<- types.Row) (kind ErrorKind, err error) {
+func (c *pluginCall) invoke(ctx context.Context, scope types.Scope, args *ordereddict.Dict, o *outlet) (kind ErrorKind, err error) {
 	defer recovered(c.run, &kind, &err)
 	if err := c.run.permitted(&c.plugin.meta); err != nil {
 		return KindPermission, err
 	}
 	s := &Scope{run: c.run, scope: scope, caller: &c.plugin.meta}
-	bound, err := bindArgs(ctx, s, &c.plugin.lazy, c.plugin.args, c.plugin.freeArgs, args)
+	bound, err := bindArgs(ctx, s, &c.plugin.plans, c.plugin.args, c.plugin.freeArgs, args)
 	if err != nil {
 		return KindArgument, err
 	}
-	return KindPlugin, c.plugin.run(ctx, s, bound, func(v any) bool {
-		select {
-		case out <- toEngine(v):
-			return true
-		case <-ctx.Done():
-			return false
+	emit := func(v any) bool { return o.send(toEngine(v)) }
+	if c.plugin.row != nil {
+		plan := c.plugin.plans.row(c.plugin.row)
+		emit = func(v any) bool {
+			return o.send(&structRow{plan: plan, elem: reflect.ValueOf(v).Elem()})
 		}
-	})
+	}
+	return KindPlugin, c.plugin.run(ctx, s, bound, emit)
 }
 
-func bindArgs(ctx context.Context, s *Scope, l *lazyPlans, t reflect.Type, free bool, args *ordereddict.Dict) (any, error) {
-	plan, err := l.plan(t)
+// outlet is the channel of one plugin call. It closes when the query ends even
+// if the plugin hangs.
+type outlet struct {
+	run  *run
+	ctx  context.Context
+	rows chan types.Row
+
+	mu     sync.RWMutex
+	closed bool
+}
+
+func (o *outlet) send(row types.Row) bool {
+	o.run.throttle.Wait(o.ctx)
+	o.mu.RLock()
+	defer o.mu.RUnlock()
+	if o.closed || o.ctx.Err() != nil {
+		return false
+	}
+	select {
+	case o.rows <- row:
+		o.run.scanned.Add(1)
+		return true
+	case <-o.ctx.Done():
+		return false
+	}
+}
+
+func (o *outlet) close() {
+	o.mu.Lock()
+	defer o.mu.Unlock()
+	if !o.closed {
+		o.closed = true
+		close(o.rows)
+	}
+}
+
+func bindArgs(ctx context.Context, s *Scope, p *plans, t reflect.Type, free bool, args *ordereddict.Dict) (any, error) {
+	plan, err := p.args(t)
 	if err != nil {
 		return nil, err
 	}
@@ -114,6 +177,7 @@ func recovered(r *run, kind *ErrorKind, err *error) {
 type functionCall struct {
 	function *function
 	run      *run
+	key      string // of an aggregate's state
 }
 
 func (c *functionCall) Info(types.Scope, *types.TypeMap) *types.FunctionInfo {
@@ -122,16 +186,22 @@ func (c *functionCall) Info(types.Scope, *types.TypeMap) *types.FunctionInfo {
 
 // Copy is called once for each place in the query.
 func (c *functionCall) Copy() types.FunctionInterface {
-	return &functionCall{function: c.function, run: c.run}
+	if c.function.state == nil {
+		return c
+	}
+	return &functionCall{function: c.function, run: c.run, key: strconv.FormatInt(c.run.aggregate.Add(1), 10)}
 }
 
 func (c *functionCall) Call(ctx context.Context, scope types.Scope, args *ordereddict.Dict) types.Any {
-	v, kind, err := c.invoke(ctx, scope, args)
-	if err != nil {
-		if ctx.Err() == nil {
-			c.run.fail(kind, c.function.name, err)
-		}
+	if ctx.Value(runKey{}) == nil {
+		ctx = c.run.ctx
+	}
+	if ctx.Err() != nil {
 		return types.Null{}
+	}
+	v, kind, err := c.invoke(ctx, scope, args)
+	if err != nil && ctx.Err() == nil {
+		c.run.fail(kind, c.function.name, err)
 	}
 	return toEngine(v)
 }
@@ -142,7 +212,7 @@ func (c *functionCall) invoke(ctx context.Context, scope types.Scope, args *orde
 		return nil, KindPermission, err
 	}
 	s := &Scope{run: c.run, scope: scope, caller: &c.function.meta}
-	bound, err := bindArgs(ctx, s, &c.function.lazy, c.function.args, c.function.freeArgs, args)
+	bound, err := bindArgs(ctx, s, &c.function.plans, c.function.args, c.function.freeArgs, args)
 	if err != nil {
 		return nil, KindArgument, err
 	}
@@ -150,7 +220,7 @@ func (c *functionCall) invoke(ctx context.Context, scope types.Scope, args *orde
 		v, err = c.function.call(ctx, s, bound, nil)
 		return v, KindFunction, err
 	}
-	scope.GetAggregatorCtx().Modify(fmt.Sprintf("%p", c), func(old types.Any, found bool) types.Any {
+	scope.GetAggregatorCtx().Modify(c.key, func(old types.Any, found bool) types.Any {
 		if !found {
 			old = reflect.New(c.function.state).Interface()
 		}
@@ -158,4 +228,15 @@ func (c *functionCall) invoke(ctx context.Context, scope types.Scope, args *orde
 		return old
 	})
 	return v, KindFunction, err
+}
+
+// Throttle counts one operation of a plugin that works long between rows, and
+// waits if the run is to be slow.
+func (s *Scope) Throttle(ctx context.Context) { s.run.throttle.Wait(ctx) }
+
+// Pause waits for the time, or until ctx ends, and says whether it waited to
+// the end.
+func (s *Scope) Pause(ctx context.Context, d time.Duration) bool {
+	pause(ctx, d)
+	return ctx.Err() == nil
 }

@@ -1,6 +1,7 @@
 package vql
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"math"
@@ -16,7 +17,9 @@ const maxDepth = 64
 
 // AppendJSON appends the row as one JSON object without a newline. See
 // docs/vql.md for how each type is written.
-func AppendJSON(dst []byte, row Row) []byte {
+func AppendJSON(dst []byte, row Row) []byte { return appendRow(dst, row, 0) }
+
+func appendRow(dst []byte, row Row, depth int) []byte {
 	dst = append(dst, '{')
 	if row.Columns != nil {
 		for i := range row.Columns.names {
@@ -24,7 +27,7 @@ func AppendJSON(dst []byte, row Row) []byte {
 				dst = append(dst, ',')
 			}
 			dst = append(dst, row.Columns.keys[i]...)
-			dst = appendValue(dst, row.at(i), 0)
+			dst = appendValue(dst, row.at(i), depth+1)
 		}
 	}
 	return append(dst, '}')
@@ -66,57 +69,46 @@ func appendValue(dst []byte, v any, depth int) []byte {
 	case []any:
 		return appendList(dst, t, depth)
 	case *structRow:
-		dst = append(dst, '{')
-		for i := range t.plan.fields {
-			if i > 0 {
-				dst = append(dst, ',')
-			}
-			dst = append(dst, t.plan.columns.keys[i]...)
-			dst = appendValue(dst, t.at(i), depth+1)
-		}
-		return append(dst, '}')
+		return appendRow(dst, t.row(), depth)
+	case *sharedRow:
+		return appendRow(dst, t.row(), depth)
 	case Row:
-		return AppendJSON(dst, t)
+		return appendRow(dst, t, depth)
+	case *rowList:
+		return appendList(dst, t.items, depth)
 	}
 	return appendOther(dst, v, depth)
 }
 
+// appendOther is for values that are not the evaluator's own.
 func appendOther(dst []byte, v any, depth int) []byte {
 	switch t := v.(type) {
 	case json.RawMessage:
 		if json.Valid(t) {
 			return append(dst, t...)
 		}
-	case interface{ rows() []any }:
-		return appendList(dst, t.rows(), depth)
-	case types.LazyRow:
-		return appendValue(dst, lazyRowDict(t), depth+1)
-	case types.StoredQuery, types.StoredExpression, types.Scope:
-		return append(dst, "null"...)
-	}
-	w := toEngine(v)
-	switch w.(type) {
-	case types.Null, string, int64, uint64, float64, bool, *ordereddict.Dict, []any, *structRow:
-		return appendValue(dst, w, depth+1)
-	}
-	if list, ok := w.([]string); ok {
+		return appendBytes(dst, t)
+	case []string:
 		dst = append(dst, '[')
-		for i, s := range list {
+		for i, s := range t {
 			if i > 0 {
 				dst = append(dst, ',')
 			}
 			dst = appendString(dst, s)
 		}
 		return append(dst, ']')
+	case types.LazyExpr:
+		return appendValue(dst, t.Reduce(context.Background()), depth+1)
+	case types.LazyRow:
+		return appendValue(dst, lazyRowDict(t), depth+1)
 	}
-	return appendString(dst, toText(stringer(v)))
-}
-
-func stringer(v any) any {
-	if s, ok := v.(interface{ String() string }); ok {
-		return s.String()
+	if engineType(v) {
+		return append(dst, "null"...)
 	}
-	return ""
+	if w := toEngine(v); !engineType(w) || isRow(w) {
+		return appendValue(dst, w, depth+1)
+	}
+	return append(dst, "null"...)
 }
 
 func appendList(dst []byte, list []any, depth int) []byte {

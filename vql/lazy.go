@@ -3,6 +3,7 @@ package vql
 import (
 	"context"
 	"iter"
+	"slices"
 
 	"github.com/Velocidex/ordereddict"
 	"www.velocidex.com/golang/vfilter"
@@ -11,7 +12,7 @@ import (
 
 // Lazy is an argument that is evaluated only when asked, at most once.
 type Lazy struct {
-	scope types.Scope
+	scope *Scope
 	expr  any
 }
 
@@ -30,7 +31,10 @@ func (l Lazy) Value(ctx context.Context) any {
 // Reduce evaluates the expression. The result of a query is the list of its
 // rows.
 func (l Lazy) Reduce(ctx context.Context) any {
-	return materialize(ctx, l.scope, l.Value(ctx))
+	if l.expr == nil {
+		return nil
+	}
+	return l.scope.materialize(ctx, l.Value(ctx))
 }
 
 // Query is an argument that is a query, to be run by the plugin.
@@ -49,19 +53,7 @@ func (q Query) Values(ctx context.Context, s *Scope, vars ...any) iter.Seq[any] 
 		if q.query == nil {
 			return
 		}
-		ctx, cancel := context.WithCancel(ctx)
-		scope := s.scope.Copy()
-		for _, v := range vars {
-			scope.AppendVars(toEngine(v))
-		}
-		rows := q.query.Eval(ctx, scope)
-		defer func() {
-			cancel()
-			for range rows {
-			}
-			scope.Close()
-		}()
-		for row := range rows {
+		for row := range s.run.eval(ctx, s.scope, q.query, vars...) {
 			if !yield(fromEngine(row)) {
 				return
 			}
@@ -73,13 +65,25 @@ func (q Query) Values(ctx context.Context, s *Scope, vars ...any) iter.Seq[any] 
 // members becomes a row with the column _value.
 func (q Query) Rows(ctx context.Context, s *Scope, vars ...any) iter.Seq[Row] {
 	return func(yield func(Row) bool) {
+		if q.query == nil {
+			return
+		}
 		var shape shaper
-		for v := range q.Values(ctx, s, vars...) {
-			if !yield(shape.row(ctx, s.scope, toEngine(v))) {
+		for row := range s.run.eval(ctx, s.scope, q.query, vars...) {
+			if !yield(shape.row(s.scope, row)) {
 				return
 			}
 		}
 	}
+}
+
+// List runs the query into the list of its rows.
+func (q Query) List(ctx context.Context, s *Scope, vars ...any) []Row {
+	var out []Row
+	for row := range q.Rows(ctx, s, vars...) {
+		out = append(out, row)
+	}
+	return out
 }
 
 // Lambda is an argument of the form "x=>x.Size > 5".
@@ -103,29 +107,20 @@ func (l Lambda) Call(ctx context.Context, s *Scope, args ...any) any {
 	for i, a := range args {
 		in[i] = toEngine(a)
 	}
-	return materialize(ctx, s.scope, fromEngine(l.lambda.Reduce(ctx, s.scope, in)))
+	return s.materialize(ctx, fromEngine(l.lambda.Reduce(ctx, s.scope, in)))
 }
 
 // materialize runs a query into the list of its rows and leaves other values.
-func materialize(ctx context.Context, scope types.Scope, v any) any {
+func (s *Scope) materialize(ctx context.Context, v any) any {
 	switch t := v.(type) {
 	case Query:
-		return queryValues(ctx, scope, t.query)
+		return s.run.collectRows(ctx, s.scope, t.query)
+	case *rowList:
+		return t.items
 	case types.Materializer:
-		return fromEngine(t.Materialize(ctx, scope))
+		return fromEngine(t.Materialize(ctx, s.scope))
 	}
 	return v
-}
-
-// queryValues runs a query into a list: of dictionaries.
-func queryValues(ctx context.Context, scope types.Scope, q types.StoredQuery) []any {
-	inner := scope.Copy()
-	defer inner.Close()
-	out := []any{}
-	for row := range q.Eval(ctx, inner) {
-		out = append(out, fromEngine(row))
-	}
-	return out
 }
 
 // shaper makes rows of engine values and shares the shape of equal neighbours.
@@ -133,16 +128,14 @@ type shaper struct {
 	columns *Columns
 }
 
-func (sh *shaper) row(ctx context.Context, scope types.Scope, v any) Row {
+func (sh *shaper) row(scope types.Scope, v any) Row {
 	switch t := v.(type) {
 	case *ordereddict.Dict:
 		return sh.items(t.Items())
 	case *structRow:
-		values := make([]any, len(t.plan.fields))
-		for i := range values {
-			values[i] = t.at(i)
-		}
-		return Row{Columns: t.plan.columns, Values: values}
+		return t.row()
+	case *sharedRow:
+		return t.row()
 	}
 	names := scope.GetMembers(v)
 	if len(names) == 0 {
@@ -173,15 +166,8 @@ func (sh *shaper) items(items []ordereddict.Item) Row {
 }
 
 func (sh *shaper) shape(names ...string) *Columns {
-	if sh.columns != nil && len(sh.columns.names) == len(names) {
-		same := true
-		for i, name := range names {
-			same = same && sh.columns.names[i] == name
-		}
-		if same {
-			return sh.columns
-		}
+	if sh.columns == nil || !slices.Equal(sh.columns.names, names) {
+		sh.columns = NewColumns(names...)
 	}
-	sh.columns = NewColumns(names...)
 	return sh.columns
 }

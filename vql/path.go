@@ -1,6 +1,7 @@
 package vql
 
 import (
+	"encoding/json"
 	"slices"
 	"strings"
 )
@@ -11,9 +12,9 @@ type Style uint8
 // The styles of paths.
 const (
 	Posix    Style = iota // /usr/bin
-	Windows               // C:\Windows, \\.\C:\Windows
-	Registry              // HKEY_LOCAL_MACHINE\Software, components with a separator are quoted
-	Generic               // /a/"b/c": components with a separator are quoted; for archives and the like
+	Windows               // C:\Windows, \\.\C:\$MFT, \\server\share\file
+	Registry              // HKEY_LOCAL_MACHINE\Software\"key/with separator"
+	Generic               // /folder/"name/with separator": archives, MFT and the like
 )
 
 // Path is a parsed path: components, the style to write it in, and for nested
@@ -21,9 +22,9 @@ const (
 // changes. Components are bytes in a string and need not be UTF-8. The zero
 // Path is the root in [Posix] style.
 //
-// VQL sees its members Basename, Dirname, Components, Path, Accessor,
-// DelegatePath and DelegateAccessor, joins it with +, and matches and prints it
-// as text.
+// VQL sees its members Basename, Dirname, Components, Path, DelegatePath and
+// DelegateAccessor, takes components by index and parts by range, joins it with
+// +, and compares, matches and prints it as text.
 type Path struct {
 	components []string
 	style      Style
@@ -39,6 +40,165 @@ type Delegate struct {
 // NewPath returns the path with these components.
 func NewPath(style Style, components ...string) Path {
 	return Path{components: slices.Clone(components), style: style}
+}
+
+// ParsePath reads a path as text in that style. Empty components and "." are
+// left out, ".." is kept. A text that is a pathspec, a JSON object with the
+// keys Path, DelegateAccessor and DelegatePath, becomes a nested path.
+func ParsePath(style Style, text string) Path {
+	if p, ok := parsePathspec(style, text); ok {
+		return p
+	}
+	p := Path{style: style}
+	switch style {
+	case Windows:
+		p.components = splitWindows(text)
+	case Registry:
+		p.components = splitQuoted(text, `\/`)
+		if len(p.components) > 0 {
+			p.components[0] = hive(p.components[0])
+		}
+	case Generic:
+		p.components = splitQuoted(text, `/\`)
+	default:
+		p.components = splitPlain(text, "/")
+	}
+	return p
+}
+
+type pathspecJSON struct {
+	DelegateAccessor string  `json:"DelegateAccessor,omitempty"`
+	DelegatePath     *string `json:"DelegatePath,omitempty"`
+	Path             string  `json:"Path,omitempty"`
+}
+
+func parsePathspec(style Style, text string) (Path, bool) {
+	if !strings.HasPrefix(text, "{") || len(text) > maxPathspec {
+		return Path{}, false
+	}
+	var spec pathspecJSON
+	if err := json.Unmarshal([]byte(text), &spec); err != nil {
+		return Path{}, false
+	}
+	p := ParsePath(style, spec.Path)
+	if spec.DelegatePath != nil || spec.DelegateAccessor != "" {
+		container := ""
+		if spec.DelegatePath != nil {
+			container = *spec.DelegatePath
+		}
+		p = p.WithDelegate(spec.DelegateAccessor, ParsePath(styleOf(container), container))
+	}
+	return p, true
+}
+
+// maxPathspec bounds the text of a nested path.
+const maxPathspec = 1 << 20
+
+// styleOf guesses the style of the path of a container.
+func styleOf(text string) Style {
+	if strings.HasPrefix(text, `\`) || (len(text) > 1 && text[1] == ':') {
+		return Windows
+	}
+	return Posix
+}
+
+func splitPlain(text, separators string) []string {
+	parts := strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune(separators, r) })
+	return slices.DeleteFunc(parts, func(c string) bool { return c == "." })
+}
+
+// splitWindows keeps a device or a server and share together as the first
+// component.
+func splitWindows(text string) []string {
+	flat := strings.ReplaceAll(text, "/", `\`)
+	prefix := ""
+	switch {
+	case strings.HasPrefix(flat, `\\.\`), strings.HasPrefix(flat, `\\?\`):
+		prefix, flat = flat[:4], flat[4:]
+		if rest, found := cutPrefixFold(flat, `GLOBALROOT\Device\`); found {
+			prefix, flat = prefix+flat[:len(flat)-len(rest)], rest
+		}
+	case strings.HasPrefix(flat, `\\`):
+		server, rest, _ := strings.Cut(strings.TrimLeft(flat, `\`), `\`)
+		prefix, flat = `\\`+server+`\`, rest
+	}
+	parts := splitPlain(flat, `\`)
+	if prefix != "" && len(parts) > 0 {
+		parts[0] = prefix + parts[0]
+	} else if prefix != "" {
+		parts = []string{strings.TrimSuffix(prefix, `\`)}
+	}
+	return parts
+}
+
+func cutPrefixFold(s, prefix string) (string, bool) {
+	if len(s) >= len(prefix) && strings.EqualFold(s[:len(prefix)], prefix) {
+		return s[len(prefix):], true
+	}
+	return s, false
+}
+
+// splitQuoted lets a component stand in double quotes, a quote in it doubled.
+func splitQuoted(text, separators string) []string {
+	var parts []string
+	for i := 0; i < len(text); {
+		switch {
+		case strings.IndexByte(separators, text[i]) >= 0:
+			i++
+		case text[i] == '"':
+			part, n := cutQuoted(text[i:])
+			parts = append(parts, part)
+			i += n
+		default:
+			n := strings.IndexAny(text[i:], separators)
+			if n < 0 {
+				n = len(text) - i
+			}
+			if part := text[i : i+n]; part != "." {
+				parts = append(parts, part)
+			}
+			i += n
+		}
+	}
+	return parts
+}
+
+// cutQuoted reads the quoted component at the beginning of text and returns it
+// with the number of bytes that it took.
+func cutQuoted(text string) (string, int) {
+	var b strings.Builder
+	for i := 1; i < len(text); i++ {
+		if text[i] != '"' {
+			b.WriteByte(text[i])
+			continue
+		}
+		if i+1 < len(text) && text[i+1] == '"' {
+			b.WriteByte('"')
+			i++
+			continue
+		}
+		return b.String(), i + 1
+	}
+	return b.String(), len(text)
+}
+
+// hive spells the short names of registry hives out.
+func hive(name string) string {
+	switch strings.ToUpper(name) {
+	case "HKLM":
+		return "HKEY_LOCAL_MACHINE"
+	case "HKU":
+		return "HKEY_USERS"
+	case "HKCU":
+		return "HKEY_CURRENT_USER"
+	case "HKCR":
+		return "HKEY_CLASSES_ROOT"
+	case "HKCC":
+		return "HKEY_CURRENT_CONFIG"
+	case "HKPD":
+		return "HKEY_PERFORMANCE_DATA"
+	}
+	return name
 }
 
 // Components returns the components. The caller must not change them.
@@ -99,25 +259,44 @@ func (p Path) WithStyle(style Style) Path {
 	return p
 }
 
-// String returns the path as text, without its delegate.
+// String returns the path as text; a nested path as a pathspec. [ParsePath]
+// reads it back.
 func (p Path) String() string {
+	if p.delegate == nil {
+		return p.Inner()
+	}
+	spec := append([]byte(nil), `{"DelegateAccessor":`...)
+	spec = appendString(spec, p.delegate.Accessor)
+	spec = append(spec, `,"DelegatePath":`...)
+	spec = appendString(spec, p.delegate.Path.String())
+	spec = append(spec, `,"Path":`...)
+	spec = appendString(spec, p.Inner())
+	return string(append(spec, '}'))
+}
+
+// Inner returns the path as text, without the container that it lies in.
+func (p Path) Inner() string {
 	switch p.style {
 	case Windows:
 		return strings.Join(p.components, `\`)
 	case Registry:
-		return strings.Join(p.components, `\`)
+		return joinQuoted(p.components, `\`)
+	case Generic:
+		return "/" + joinQuoted(p.components, "/")
 	}
 	return "/" + strings.Join(p.components, "/")
 }
 
+func joinQuoted(components []string, separator string) string {
+	quoted := make([]string, len(components))
+	for i, c := range components {
+		if c == "" || c == "." || strings.ContainsAny(c, `/\"`) {
+			c = `"` + strings.ReplaceAll(c, `"`, `""`) + `"`
+		}
+		quoted[i] = c
+	}
+	return strings.Join(quoted, separator)
+}
+
 // MarshalJSON encodes the text of the path.
 func (p Path) MarshalJSON() ([]byte, error) { return appendString(nil, p.String()), nil }
-
-// ParsePath reads a path as text in that style.
-func ParsePath(style Style, text string) Path {
-	split := func(r rune) bool { return r == '/' }
-	if style == Windows || style == Registry {
-		split = func(r rune) bool { return r == '/' || r == '\\' }
-	}
-	return Path{components: strings.FieldsFunc(text, split), style: style}
-}

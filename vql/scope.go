@@ -32,6 +32,10 @@ func (s *Scope) Log(level flow.Level, format string, args ...any) {
 	s.run.log(level, fmt.Sprintf(format, args...))
 }
 
+// LogAlways is [Scope.Log] for messages that are wanted each time. Log passes
+// equal messages of a run on once and in the end says how often they came.
+func (s *Scope) LogAlways(level flow.Level, message string) { s.run.logAlways(level, message) }
+
 // Warn logs an error that does not end the call, and counts it.
 func (s *Scope) Warn(err error) {
 	if err == nil {

@@ -2,8 +2,11 @@ package vql
 
 import (
 	"context"
+	"encoding/json"
+	"fmt"
 	"reflect"
-	"sort"
+	"slices"
+	"time"
 
 	"github.com/Velocidex/ordereddict"
 	"www.velocidex.com/golang/vfilter/types"
@@ -11,13 +14,18 @@ import (
 
 // toEngine turns a value of a plugin into one that the evaluator knows: NULL,
 // bool, int64, uint64, float64, string, []byte, time.Time, Path, dictionaries,
-// slices of these, and structs as rows.
+// slices of these, and rows.
 func toEngine(v any) any {
 	switch t := v.(type) {
 	case nil:
 		return types.Null{}
 	case bool, string, int64, uint64, float64, []byte, []string, Path,
-		*ordereddict.Dict, types.Null, *types.Null:
+		*ordereddict.Dict, types.Null, *types.Null, *structRow, *sharedRow:
+		return v
+	case time.Time:
+		if t.IsZero() {
+			return types.Null{}
+		}
 		return v
 	case *Dict:
 		if t == nil {
@@ -33,21 +41,34 @@ func toEngine(v any) any {
 	case []any:
 		return sliceToEngine(t)
 	case Row:
-		return rowToEngine(t)
+		return &sharedRow{columns: t.Columns, values: t.Values}
 	case Lazy:
-		return t.expr
+		return toEngine(t.expr)
 	case Query:
+		if t.query == nil {
+			return types.Null{}
+		}
 		return t.query
-	case error:
-		return t.Error()
 	}
-	return reflectToEngine(v)
+	if engineType(v) {
+		return v
+	}
+	return otherToEngine(v)
+}
+
+// engineType says whether a value is one of the evaluator's own.
+func engineType(v any) bool {
+	switch v.(type) {
+	case types.LazyExpr, types.LazyRow, types.StoredQuery, types.Materializer, types.Scope, types.StoredExpression, types.PluginGeneratorInterface:
+		return true
+	}
+	return false
 }
 
 func sliceToEngine(in []any) any {
 	for i, v := range in {
 		switch v.(type) {
-		case bool, string, int64, uint64, float64, *ordereddict.Dict:
+		case bool, string, int64, uint64, float64, *ordereddict.Dict, types.Null:
 			continue
 		}
 		out := make([]any, len(in))
@@ -60,20 +81,30 @@ func sliceToEngine(in []any) any {
 	return in
 }
 
-func rowToEngine(r Row) *ordereddict.Dict {
-	d := ordereddict.NewDict()
-	for i, name := range r.Columns.Names() {
-		d.Set(name, toEngine(r.at(i)))
+// otherToEngine is for types that print themselves: they become text.
+func otherToEngine(v any) any {
+	rv := reflect.ValueOf(v)
+	if rv.Kind() == reflect.Pointer && rv.IsNil() {
+		return types.Null{}
 	}
-	return d
+	switch t := v.(type) {
+	case json.RawMessage:
+		if decoded, err := ParseJSON(t); err == nil {
+			return toEngine(decoded)
+		}
+		return []byte(t)
+	case *time.Time:
+		return toEngine(*t)
+	case error:
+		return t.Error()
+	case fmt.Stringer:
+		return t.String()
+	}
+	return reflectToEngine(rv, v)
 }
 
 // reflectToEngine is the slow path for named and composed types.
-func reflectToEngine(v any) any {
-	if opaque(v) {
-		return v
-	}
-	rv := reflect.ValueOf(v)
+func reflectToEngine(rv reflect.Value, v any) any {
 	switch rv.Kind() {
 	case reflect.Bool:
 		return rv.Bool()
@@ -81,41 +112,42 @@ func reflectToEngine(v any) any {
 		return rv.String()
 	case reflect.Int, reflect.Int8, reflect.Int16, reflect.Int32, reflect.Int64:
 		return rv.Int()
-	case reflect.Uint, reflect.Uint8, reflect.Uint16, reflect.Uint32, reflect.Uint64, reflect.Uintptr:
-		if u := rv.Uint(); u > 1<<63-1 || rv.Kind() == reflect.Uint64 {
-			return u
-		} else {
-			return int64(u)
-		}
+	case reflect.Uint8, reflect.Uint16, reflect.Uint32:
+		return int64(rv.Uint())
+	case reflect.Uint, reflect.Uint64, reflect.Uintptr:
+		return rv.Uint()
 	case reflect.Float32, reflect.Float64:
 		return rv.Float()
 	case reflect.Slice, reflect.Array:
-		if rv.Kind() == reflect.Slice && rv.IsNil() {
-			return []any{}
-		}
-		out := make([]any, rv.Len())
-		for i := range out {
-			out[i] = toEngine(rv.Index(i).Interface())
-		}
-		return out
+		return listToEngine(rv)
 	case reflect.Map:
 		return mapToEngine(rv)
 	case reflect.Pointer:
-		if rv.IsNil() {
-			return types.Null{}
-		}
-		if rv.Elem().Kind() == reflect.Struct && !opaque(rv.Elem().Interface()) {
-			return newStructRow(v)
+		if rv.Elem().Kind() == reflect.Struct {
+			return &structRow{plan: planRow(rv.Elem().Type()), elem: rv.Elem()}
 		}
 		return toEngine(rv.Elem().Interface())
 	case reflect.Struct:
-		p := reflect.New(rv.Type())
-		p.Elem().Set(rv)
-		return newStructRow(p.Interface())
+		return &structRow{plan: planRow(rv.Type()), elem: rv}
 	}
-	return v
+	return fmt.Sprint(v)
 }
 
+func listToEngine(rv reflect.Value) any {
+	if rv.Type().Elem().Kind() == reflect.Uint8 {
+		b := make([]byte, rv.Len())
+		reflect.Copy(reflect.ValueOf(b), rv)
+		return b
+	}
+	out := make([]any, rv.Len())
+	for i := range out {
+		out[i] = toEngine(rv.Index(i).Interface())
+	}
+	return out
+}
+
+// mapToEngine makes a dictionary with its keys in order, so that output is
+// stable.
 func mapToEngine(rv reflect.Value) any {
 	keys := make([]string, 0, rv.Len())
 	byKey := make(map[string]reflect.Value, rv.Len())
@@ -124,16 +156,17 @@ func mapToEngine(rv reflect.Value) any {
 		keys = append(keys, name)
 		byKey[name] = rv.MapIndex(k)
 	}
-	sort.Strings(keys)
+	slices.Sort(keys)
 	d := ordereddict.NewDict()
-	for _, k := range keys {
+	for _, k := range slices.Compact(keys) {
 		d.Set(k, toEngine(byKey[k].Interface()))
 	}
 	return d
 }
 
 // fromEngine turns a value of the evaluator into one for plugins: nil for
-// NULL, *Dict for dictionaries, Query for stored queries. Other values stay.
+// NULL, *Dict for dictionaries, Row for rows, Query for stored queries. Other
+// values stay.
 func fromEngine(v any) any {
 	switch t := v.(type) {
 	case nil, bool, string, int64, float64:
@@ -145,13 +178,15 @@ func fromEngine(v any) any {
 	case int:
 		return int64(t)
 	case *structRow:
-		return t.value
+		return t.row()
+	case *sharedRow:
+		return t.row()
 	case types.LazyExpr:
 		return fromEngine(t.Reduce(context.Background()))
 	case types.LazyRow:
 		return lazyRowDict(t)
-	case types.Materializer:
-		return v
+	case *rowList:
+		return t
 	case types.StoredQuery:
 		return Query{query: t}
 	}
