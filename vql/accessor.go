@@ -67,6 +67,10 @@ func (i Info) IsLink() bool { return i.Mode&fs.ModeSymlink != 0 }
 
 // AccessorDef is an accessor as a [Set] holds it.
 type AccessorDef struct {
+	*accessorDef
+}
+
+type accessorDef struct {
 	meta
 	open func(ctx context.Context, s *Scope) (Accessor, error)
 }
@@ -74,7 +78,7 @@ type AccessorDef struct {
 // NewAccessor makes an accessor known under the name. open is called when a
 // query first uses it, once per run.
 func NewAccessor(name string, open func(ctx context.Context, s *Scope) (Accessor, error), o ...Option) AccessorDef {
-	return AccessorDef{meta: newMeta(name, o), open: open}
+	return AccessorDef{&accessorDef{meta: newMeta(name, o), open: open}}
 }
 
-func (a AccessorDef) addTo(s *Set) error { return addNamed(s.accessors, "accessor", a.name, &a) }
+func (a *accessorDef) addTo(s *Set) error { return addNamed(s.accessors, "accessor", a.name, a) }

@@ -11,7 +11,7 @@ import (
 type Set struct {
 	plugins   map[string]*plugin
 	functions map[string]*function
-	accessors map[string]*AccessorDef
+	accessors map[string]*accessorDef
 }
 
 // NewSet returns an empty set.
@@ -19,7 +19,7 @@ func NewSet() *Set {
 	return &Set{
 		plugins:   make(map[string]*plugin),
 		functions: make(map[string]*function),
-		accessors: make(map[string]*AccessorDef),
+		accessors: make(map[string]*accessorDef),
 	}
 }
 
