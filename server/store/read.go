@@ -161,11 +161,11 @@ func (s *Store) Find(ctx context.Context, flowID string) ([]flow.Record, error) 
 // owners returns the clients that have a flow of that id. A writer knows all
 // ids after its first look, as nobody else changes them.
 func (s *Store) owners(flowID string) ([]string, error) {
-	clients, err := s.names(clientsDir, flow.ValidClientID)
-	if err != nil {
-		return nil, err
-	}
 	if s.o.ReadOnly {
+		clients, err := s.names(clientsDir, flow.ValidClientID)
+		if err != nil {
+			return nil, err
+		}
 		var owners []string
 		for _, c := range clients {
 			ok, err := exists(s.root, flowDir(c, flowID))
@@ -181,6 +181,10 @@ func (s *Store) owners(flowID string) ([]string, error) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	if s.index == nil {
+		clients, err := s.names(clientsDir, flow.ValidClientID)
+		if err != nil {
+			return nil, err
+		}
 		index := make(map[string][]string)
 		for _, c := range clients {
 			ids, err := s.names(flowsDir(c), flow.ValidID)
