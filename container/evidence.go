@@ -39,6 +39,9 @@ type spoolEvidence struct {
 }
 
 func (e *spoolEvidence) each(kind frame.Kind, yield func(body []byte) error) error {
+	if e.frames == nil {
+		return nil
+	}
 	return eachFrame(e.frames, func(f frame.Frame, _ int64) error {
 		if f.Kind != kind {
 			return nil
