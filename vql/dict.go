@@ -46,8 +46,8 @@ func (d *Dict) Get(key string) (any, bool) {
 	return fromEngine(value), true
 }
 
-// String returns the value of the key if it is a string, else "".
-func (d *Dict) String(key string) string {
+// GetString returns the value of the key if it is a string, else "".
+func (d *Dict) GetString(key string) string {
 	value, _ := d.Get(key)
 	text, _ := value.(string)
 	return text
@@ -94,6 +94,9 @@ func (d *Dict) All() func(yield func(string, any) bool) {
 
 // Members returns the keys. VQL calls it for `SELECT *`.
 func (d *Dict) Members() []string { return d.Keys() }
+
+// String returns the dictionary as JSON.
+func (d *Dict) String() string { return string(AppendValue(nil, d)) }
 
 // MarshalJSON encodes the dictionary as [AppendValue] does.
 func (d *Dict) MarshalJSON() ([]byte, error) { return AppendValue(nil, d), nil }

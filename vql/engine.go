@@ -177,7 +177,7 @@ func recovered(r *run, kind *ErrorKind, err *error) {
 type functionCall struct {
 	function *function
 	run      *run
-	key      string // of an aggregate's state
+	site     string
 }
 
 func (c *functionCall) Info(types.Scope, *types.TypeMap) *types.FunctionInfo {
@@ -186,10 +186,7 @@ func (c *functionCall) Info(types.Scope, *types.TypeMap) *types.FunctionInfo {
 
 // Copy is called once for each place in the query.
 func (c *functionCall) Copy() types.FunctionInterface {
-	if c.function.state == nil {
-		return c
-	}
-	return &functionCall{function: c.function, run: c.run, key: strconv.FormatInt(c.run.aggregate.Add(1), 10)}
+	return &functionCall{function: c.function, run: c.run, site: strconv.FormatInt(c.run.sites.Add(1), 10)}
 }
 
 func (c *functionCall) Call(ctx context.Context, scope types.Scope, args *ordereddict.Dict) types.Any {
@@ -211,7 +208,7 @@ func (c *functionCall) invoke(ctx context.Context, scope types.Scope, args *orde
 	if err := c.run.permitted(&c.function.meta); err != nil {
 		return nil, KindPermission, err
 	}
-	s := &Scope{run: c.run, scope: scope, caller: &c.function.meta}
+	s := &Scope{run: c.run, scope: scope, caller: &c.function.meta, site: c.site}
 	bound, err := bindArgs(ctx, s, &c.function.plans, c.function.args, c.function.freeArgs, args)
 	if err != nil {
 		return nil, KindArgument, err
@@ -220,7 +217,7 @@ func (c *functionCall) invoke(ctx context.Context, scope types.Scope, args *orde
 		v, err = c.function.call(ctx, s, bound, nil)
 		return v, KindFunction, err
 	}
-	scope.GetAggregatorCtx().Modify(c.key, func(old types.Any, found bool) types.Any {
+	scope.GetAggregatorCtx().Modify(c.site, func(old types.Any, found bool) types.Any {
 		if !found {
 			old = reflect.New(c.function.state).Interface()
 		}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"iter"
 	"slices"
+	"time"
 
 	"github.com/Velocidex/ordereddict"
 	"www.velocidex.com/golang/vfilter"
@@ -84,6 +85,46 @@ func (q Query) List(ctx context.Context, s *Scope, vars ...any) []Row {
 		out = append(out, row)
 	}
 	return out
+}
+
+// Iterate yields what a value holds: the rows of a query, the elements of a
+// list without the NULLs, else the value itself. What has no members, such as a
+// text, is yielded as it is; see [Scope.RowOf].
+func (s *Scope) Iterate(ctx context.Context, v any) iter.Seq[any] {
+	switch t := v.(type) {
+	case Query:
+		return t.Values(ctx, s)
+	case *rowList:
+		return Query{query: t}.Values(ctx, s)
+	}
+	return func(yield func(any) bool) {
+		for _, item := range listItems(v) {
+			if item != nil && (ctx.Err() != nil || !yield(item)) {
+				return
+			}
+		}
+	}
+}
+
+// RowOf returns the value if it has members, so that it can be a row, else a
+// dictionary with the value under the key _value.
+func (s *Scope) RowOf(v any) any {
+	switch v.(type) {
+	case *Dict, Row:
+		return v
+	case nil, string, bool, int64, uint64, float64, []byte, time.Time, Path, []any, []string:
+		return NewDict().Set("_value", v)
+	}
+	if len(s.Members(v)) == 0 {
+		return NewDict().Set("_value", v)
+	}
+	return v
+}
+
+// Items returns a value as a list: of a query its rows, of a list itself, of
+// NULL none, of anything else a list of one.
+func (s *Scope) Items(ctx context.Context, v any) []any {
+	return listItems(s.materialize(ctx, v))
 }
 
 // Lambda is an argument of the form "x=>x.Size > 5".

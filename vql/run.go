@@ -34,12 +34,13 @@ type run struct {
 	throttle Throttle
 	grants   map[string]bool
 	messages messages
+	regexps  regexps
 
 	statement atomic.Int64
 	warnings  atomic.Int64
 	calls     atomic.Int64
 	scanned   atomic.Int64
-	aggregate atomic.Int64 // numbers the places that call an aggregate
+	sites     atomic.Int64 // numbers the places that call functions
 	workers   workers
 
 	mu        sync.Mutex

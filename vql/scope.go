@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"io"
 	"math/rand/v2"
+	"regexp"
+	"sync"
 	"time"
 
 	"satchel/internal/flow"
@@ -18,6 +20,7 @@ type Scope struct {
 	run    *run
 	scope  types.Scope
 	caller *meta
+	site   string
 }
 
 // Limits bound what plugins collect. Zero means unlimited.
@@ -122,4 +125,48 @@ func (s *Scope) Shared(key any, create func() any) any {
 		s.run.onEnd(func() { _ = c.Close() })
 	}
 	return v
+}
+
+// Site tells the places of a query that call functions apart: the same for
+// each call from one place of one run, else different. It is "" in a plugin.
+func (s *Scope) Site() string { return s.site }
+
+// HasPlugin says whether queries can use a plugin of that name.
+func (s *Scope) HasPlugin(name string) bool {
+	_, found := s.run.set.plugins[name]
+	return found
+}
+
+// HasFunction says whether queries can use a function of that name.
+func (s *Scope) HasFunction(name string) bool {
+	_, found := s.run.set.functions[name]
+	return found
+}
+
+// maxRegexps bounds how many compiled regular expressions a run keeps.
+const maxRegexps = 1000
+
+type regexps struct {
+	mu       sync.Mutex
+	compiled map[string]*regexp.Regexp
+}
+
+// Regexp compiles a regular expression that does not regard case, as VQL's
+// do, and keeps it for the run.
+func (s *Scope) Regexp(pattern string) (*regexp.Regexp, error) {
+	r := &s.run.regexps
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if re, found := r.compiled[pattern]; found {
+		return re, nil
+	}
+	re, err := regexp.Compile("(?i)" + pattern)
+	if err != nil {
+		return nil, fmt.Errorf("compile regular expression: %w", err)
+	}
+	if r.compiled == nil || len(r.compiled) >= maxRegexps {
+		r.compiled = make(map[string]*regexp.Regexp)
+	}
+	r.compiled[pattern] = re
+	return re, nil
 }
