@@ -76,6 +76,14 @@ func NewScanner(r io.ReaderAt, off, size int64) *Scanner {
 // that behind damage they may jump forwards. A frame against these rules is damage. It must be called before Next.
 func (s *Scanner) Expect(e Expect) { s.strict, s.mark, s.next = true, e.Mark, e.Next }
 
+// Extend moves the end of the bytes to the offset end, after Next returned false because it had reached the old one. It
+// is for files that grow: the old end must have been the end of a frame.
+func (s *Scanner) Extend(end int64) {
+	if end > s.end {
+		s.end = end
+	}
+}
+
 // Next reads the next frame and tells whether there was one. It returns false at the end and after an error of the
 // underlying reader, see Err.
 func (s *Scanner) Next() bool {

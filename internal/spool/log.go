@@ -48,8 +48,8 @@ type Log struct {
 	anchor    uint64     // what durableLSN must have reached before
 
 	err      error // final
-	closed   bool   // Close was called
-	ended    bool   // the files are closed
+	closed   bool  // Close was called
+	ended    bool  // the files are closed
 	failures int   // segments given up since the last good sync
 	full     error // the last write found no room
 	room     int64 // bytes that may be accepted before the free space is asked for again
@@ -60,6 +60,7 @@ type Log struct {
 	syncing bool
 	cond    *sync.Cond    // end of a sync
 	watch   int           // waiters on changed
+	tailing int           // those of them that wait for a record to be accepted
 	changed chan struct{} // closed when anything changes that a waiter may wait for
 
 	wmu sync.Mutex // held while segments are written or created; taken before mu
@@ -109,7 +110,9 @@ func (l *Log) AppendAt(ctx context.Context, k frame.Kind, body []byte) (seq uint
 		return 0, 0, fmt.Errorf("append: %w", err)
 	}
 	l.next++
-	l.notify()
+	if l.tailing > 0 {
+		l.notify()
+	}
 	pending, unsync := l.pending, l.unsync
 	l.mu.Unlock()
 	if err := l.relieve(pending, unsync); err != nil {
