@@ -119,7 +119,7 @@ func (d *decoder) validateParameters(a *Artifact) {
 }
 
 func (d *decoder) validateSources(a *Artifact) {
-	if len(a.Sources) == 0 && a.Export == "" && len(a.Parameters) == 0 {
+	if d.lines["sources"] == 0 && d.lines["export"] == 0 && d.lines["parameters"] == 0 {
 		d.warn(KindSource, "", d.lines["name"], "the definition has neither sources nor an export")
 	}
 	seen := make(map[string]bool)

@@ -97,7 +97,7 @@ func (a *Artifact) environment(params []flow.Param) ([]flow.Param, error) {
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
 	}
-	env := make([]flow.Param, 0, len(a.Parameters))
+	var env []flow.Param
 	for _, p := range a.Parameters {
 		value, ok := given[p.Name]
 		if !ok {

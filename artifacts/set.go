@@ -48,6 +48,7 @@ type member struct {
 	artifact      *Artifact
 	params        []flow.Param
 	set           string   // that brought it in, or empty
+	weak          bool     // its parameters come from a set and give way to others
 	preconditions []string // of the sets around it
 	isSet         bool
 }
@@ -67,7 +68,8 @@ func (e *expansion) add(s flow.Spec, set string, inherited []flow.Param, precond
 	if err != nil {
 		return err
 	}
-	if set != "" && e.asked[a.Name] {
+	weak := set != ""
+	if weak && e.asked[a.Name] {
 		// It is asked for by itself: that spec decides, this one adds what it
 		// leaves open.
 		preconditions, set = nil, ""
@@ -86,7 +88,7 @@ func (e *expansion) add(s flow.Spec, set string, inherited []flow.Param, precond
 			return !ok
 		})
 	}
-	fresh, err := e.keep(member{artifact: a, params: own, set: set, preconditions: preconditions, isSet: isSet})
+	fresh, err := e.keep(member{artifact: a, params: own, set: set, weak: weak, preconditions: preconditions, isSet: isSet})
 	if err != nil || !fresh || !isSet {
 		return err
 	}
@@ -136,16 +138,16 @@ func (e *expansion) keep(m member) (fresh bool, err error) {
 		switch {
 		case j < 0:
 			merged = append(merged, v)
-		case merged[j].Value == v.Value || m.set != "":
-		case old.set != "":
+		case merged[j].Value == v.Value || m.weak:
+		case old.weak:
 			merged[j] = v
 		default:
 			return false, &ParameterError{m.artifact.Name, v.Key, "given twice with different values; an artifact is collected once"}
 		}
 	}
 	old.params = merged
-	if m.set == "" {
-		old.set, old.preconditions = "", nil
+	if !m.weak {
+		old.set, old.weak, old.preconditions = "", false, nil
 	}
 	return false, nil
 }
