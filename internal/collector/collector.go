@@ -56,6 +56,10 @@ type Options struct {
 	Throttle        vql.Throttle  // waited for before uploaded bytes are passed on
 	Now             func() time.Time
 
+	// Own says that an upload would read the collection's own output: such a
+	// file grows while it is read. See [OwnFiles].
+	Own func(flow.Upload) bool
+
 	// Changed is told how the collection stands when an item begins or ends,
 	// and four times a second. Calls never overlap.
 	Changed func(Progress)
@@ -111,6 +115,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Own == nil {
+		o.Own = func(flow.Upload) bool { return false }
 	}
 	if o.Throttle == nil {
 		o.Throttle = freely{}

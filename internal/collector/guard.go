@@ -30,6 +30,7 @@ type guard struct {
 	maxAll   int64 // of all uploads of the collection
 	maxItem  int64 // of all uploads of the item
 	failed   func(error)
+	own      func(flow.Upload) bool
 
 	mu      sync.Mutex
 	sealed  bool
@@ -58,7 +59,7 @@ var errSealed = errors.New("the item has ended")
 func newGuard(source string, sink flow.Sink, t *totals, o Options, maxItem int64, failed func(error)) *guard {
 	return &guard{
 		source: source, sink: sink, totals: t, throttle: o.Throttle, maxFile: o.MaxFileBytes, maxAll: o.MaxUploadBytes,
-		maxItem: maxItem, failed: failed, open: map[*upload]struct{}{}, targets: map[string]*flow.Report{},
+		maxItem: maxItem, failed: failed, own: o.Own, open: map[*upload]struct{}{}, targets: map[string]*flow.Report{},
 		seen: map[uint64]struct{}{}, seed: maphash.MakeSeed(), outcomes: map[flow.Outcome]int{},
 	}
 }

@@ -17,6 +17,9 @@ func (g *guard) Upload(ctx context.Context, u flow.Upload) (flow.UploadWriter, e
 	if size := storedSize(u); g.maxFile > 0 && size > g.maxFile {
 		return nil, g.tooLarge("%s has %d bytes, the limit of one file is %d", u.Path, size, g.maxFile)
 	}
+	if g.own(u) {
+		return nil, &flow.OutcomeError{Outcome: flow.NotApplicable, Err: errOwn}
+	}
 	u.Source = g.source
 	w, err := g.sink.Upload(ctx, u)
 	if err != nil {
