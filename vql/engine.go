@@ -41,7 +41,7 @@ func (r *run) newScope() types.Scope {
 	scope.SetSorter(sorter{})
 	scope.SetMaterializer(materializer{r})
 	scope.AddProtocolImpl(valueTruth{}, rowTruth{}, queryTruth{r}, queryMembership{r}, rowEquality{},
-		rowListProtocol{}, pathMembers{}, pathText{}, pathAdd{}, pathOrder{}, pathAfter{}, pathMatch{})
+		rowListProtocol{}, pathMembers{}, pathText{}, pathAdd{}, pathOrder{}, pathAfter{}, pathMatch{}, textMembers{})
 	vars := ordereddict.NewDict()
 	if r.options.Artifacts != nil {
 		vars.Set("Artifact", &artifactName{run: r})
