@@ -218,14 +218,14 @@ func keepBroken(m map[fingerprint]container.UploadInfo, u container.UploadInfo) 
 
 // eachUpload calls f with every upload record, and whether it is whole with a
 // known hash. Foreign containers have no hashes: their bytes are read. A record
-// that cannot be read ends the list, as a cut does.
+// that cannot be read is not there.
 func eachUpload(ctx context.Context, ev Evidence, f func(u container.UploadInfo, whole bool) error) error {
 	for u, err := range ev.Uploads(ctx) {
 		if ctx.Err() != nil {
 			return context.Cause(ctx)
 		}
 		if err != nil {
-			return nil
+			continue
 		}
 		whole := u.Complete
 		if whole && u.SHA256 == "" {

@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"path"
+	"path/filepath"
 
 	"satchel/internal/flow"
 )
@@ -275,4 +276,13 @@ func (s *Store) names(dir string, valid func(string) bool) ([]string, error) {
 		}
 	}
 	return ids, nil
+}
+
+// ContainerPath returns where the evidence of a flow lies, for a person to look
+// at: the container, which may be missing when only a spool was imported.
+func (s *Store) ContainerPath(clientID, flowID string) string {
+	if checkIDs(clientID, flowID) != nil {
+		return ""
+	}
+	return filepath.Join(s.dir, filepath.FromSlash(flowDir(clientID, flowID)), ContainerName)
 }
