@@ -85,7 +85,7 @@ func Open(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64, o 
 	}
 	arch, err := zipx.Open(zip, zipSize, o.limits())
 	if err == nil && wholeArchive(arch, zip) {
-		return newReader(arch, zipSize, o)
+		return newReader(arch, zip, zipSize, zipSize)
 	}
 	if err != nil && !errors.Is(err, zipx.ErrNotZip) && !errors.Is(err, zipx.ErrCorrupt) {
 		return nil, err
@@ -137,7 +137,7 @@ func openCut(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64,
 	t := &tailStore{dir: o.TempDir}
 	out := newOutput(t)
 	out.off = b.cut
-	if _, err := b.writeTail(context.Background(), out, 1, runtime.GOMAXPROCS(0), time.Now); err != nil {
+	if err := b.writeTail(context.Background(), out, 1, workers(), time.Now); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	if _, err := out.flush(); err != nil {
@@ -148,17 +148,18 @@ func openCut(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the rebuilt container: %w", err), t.Close())
 	}
-	r, err := newReader(arch, zipSize+spoolSize, o)
+	r, err := newReader(arch, c, b.cut+t.size, zipSize+spoolSize)
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	r.info.Complete = false
 	r.info.Problems = b.problems
-	r.cutAt = b.cut
-	r.cut = true
+	r.cut, r.rebuilt = true, b
 	r.closers = append(r.closers, t)
 	return r, nil
 }
+
+func workers() int { return runtime.GOMAXPROCS(0) }
 
 // tailMemory is how much of a tail is kept in memory; a longer one goes to a
 // temporary file.

@@ -31,14 +31,18 @@ type Reader struct {
 	sources []SourceInfo
 	index   map[string]int64 // rows by result member, as the .index members tell
 	counted sync.Once
-	cut     bool  // rebuilt from what was saved
-	cutAt   int64 // bytes of the file that were used
+	cut     bool     // made from what a crash left
+	rebuilt *rebuilt // then
+	in      io.ReaderAt
+	size    int64 // of in
 	closers []io.Closer
 }
 
-func newReader(arch *zipx.Archive, size int64, o ReadOptions) (*Reader, error) {
-	r := &Reader{arch: arch}
-	r.info.Bytes = size
+// newReader reads what a container says of itself. bytes is the size of its
+// files.
+func newReader(arch *zipx.Archive, in io.ReaderAt, size, bytes int64) (*Reader, error) {
+	r := &Reader{arch: arch, in: in, size: size}
+	r.info.Bytes = bytes
 	if err := r.loadInfo(); err != nil {
 		return nil, err
 	}

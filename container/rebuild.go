@@ -33,6 +33,9 @@ type rebuilt struct {
 
 	inflight *entry.Progress // large member that was being appended: it ends at cut
 	torn     *tornMember
+	closed   *zipx.Found // a whole manifest: the container was closed once
+	restored bool        // and nothing but what follows it is missing
+	damaged  bool        // members are not what was written
 	open     map[uint64]*openUpload
 	lost     map[uint64]bool // uploads with members beyond the end of the file
 	extra    []entry.Member  // found by their headers, and gaps (without a name)
@@ -77,11 +80,38 @@ func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt
 		return nil, err
 	}
 	b.endOpenUploads()
+	if b.closed != nil {
+		b.settleClosed()
+	}
 	if !b.headFound && len(b.extra) == 0 && b.led.rows == 0 && b.led.members == 0 {
 		return nil, fmt.Errorf("%w: no member and no entry could be found in it", ErrNotContainer)
 	}
-	b.problem("", "the container was not closed: this is what was saved until it was cut", b.cut)
+	switch {
+	case b.restored:
+		b.problem("", "the central directory is cut or damaged; it was made again from the manifest", b.cut)
+	case b.closed != nil:
+		b.problem("", "the container is damaged: this is what could be read", b.cut)
+	default:
+		b.problem("", "the container was not closed: this is what was saved until it was cut", b.cut)
+	}
 	return b, nil
+}
+
+// settleClosed deals with a file that has a manifest: it was closed once. If
+// nothing before it is missing, all that is needed is its directory. Otherwise
+// the manifest is bytes between members: a new one speaks for what is left.
+func (b *rebuilt) settleClosed() {
+	b.restored = !b.damaged && len(b.problems) == 0 && b.cut == b.closed.End
+	for i := range b.extra {
+		if m := &b.extra[i]; m.Name == "" {
+			b.restored = false
+		}
+	}
+	for i := range b.extra {
+		if m := &b.extra[i]; m.Name == memberManifest && !b.restored {
+			*m = entry.Member{Offset: m.Offset, Length: m.Length, RawSHA256: m.RawSHA256}
+		}
+	}
 }
 
 func (b *rebuilt) problem(member, what string, offset int64) {
@@ -321,6 +351,7 @@ func (b *rebuilt) takeFound(s *zipx.Salvager, f *zipx.Found) bool {
 	}
 	if !f.Complete {
 		b.problem(f.Member.Name, f.Reason, f.Start)
+		b.damaged = b.damaged || !f.Cut
 		if f.Cut && f.Prefix > 0 && ourName(f.Member.Name) {
 			b.torn = &tornMember{s, *f}
 		}
@@ -343,6 +374,8 @@ func (b *rebuilt) takeFound(s *zipx.Salvager, f *zipx.Found) bool {
 	}
 	b.extra = append(b.extra, m)
 	switch {
+	case m.Name == memberManifest:
+		b.closed = f
 	case m.Name == memberHeader && !b.headFound:
 		b.readHeaderMember(s, f)
 	case strings.HasPrefix(m.Name, "uploads/") && !strings.HasSuffix(m.Name, ".idx"):

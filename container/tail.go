@@ -17,20 +17,27 @@ import (
 // writeTail writes what follows the first cut bytes of the evidence: the end of
 // the member that was being appended, what the spool holds of uploads under
 // way, and all that Close would have written. out must stand at offset cut.
-func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int, now func() time.Time) (*sealer, error) {
+func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int, now func() time.Time) error {
+	if b.restored {
+		end, err := b.expectedEnd()
+		if err == nil {
+			_, err = out.Write(end)
+		}
+		return err
+	}
 	if b.inflight != nil {
 		if err := b.endInflight(out); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	if b.torn != nil {
 		if err := b.keepTorn(out, now()); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := range b.partial {
 		if err := b.keepChunks(out, &b.partial[i], now()); err != nil {
-			return nil, err
+			return err
 		}
 	}
 	for i := range b.partial {
@@ -54,7 +61,7 @@ func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int
 	for i := range b.kept {
 		s.skip[b.kept[i].Name] = true
 	}
-	return s, s.seal(ctx)
+	return s.seal(ctx)
 }
 
 // endInflight ends the large member that was being appended where its last
