@@ -243,10 +243,10 @@ func eachUpload(ctx context.Context, ev Evidence, f func(u container.UploadInfo,
 }
 
 func hashMembers(ctx context.Context, ev Evidence, u container.UploadInfo) (string, error) {
-	if u.Member == "" {
-		return "", nil
+	r, err := ev.OpenStored(u)
+	if err != nil {
+		return "", err
 	}
-	r := &memberChain{ev: ev, names: append([]string{u.Member}, u.Parts...)}
 	defer r.Close()
 	h := sha256.New()
 	if _, err := io.Copy(h, contextReader{ctx, r}); err != nil {
@@ -255,55 +255,22 @@ func hashMembers(ctx context.Context, ev Evidence, u container.UploadInfo) (stri
 	return hex.EncodeToString(h.Sum(nil)), nil
 }
 
+// storedOf opens the bytes of an upload as they are stored; what cannot be
+// opened has none.
+func storedOf(ev Evidence, u container.UploadInfo) io.ReadCloser {
+	r, err := ev.OpenStored(u)
+	if err != nil {
+		return io.NopCloser(bytes.NewReader(nil))
+	}
+	return r
+}
+
 func compareMembers(ctx context.Context, a, b Evidence, ua, ub container.UploadInfo) (relation, error) {
-	ra := &memberChain{ev: a, names: append([]string{ua.Member}, ua.Parts...)}
+	ra := storedOf(a, ua)
 	defer ra.Close()
-	rb := &memberChain{ev: b, names: append([]string{ub.Member}, ub.Parts...)}
+	rb := storedOf(b, ub)
 	defer rb.Close()
 	return compareStreams(ctx, ra, rb)
-}
-
-// memberChain reads the members of one upload as one stream, as they are
-// stored: a sparse file is not expanded.
-type memberChain struct {
-	ev    Evidence
-	names []string
-	now   io.ReadCloser
-}
-
-// Read implements io.Reader.
-func (m *memberChain) Read(p []byte) (int, error) {
-	for {
-		if m.now == nil {
-			if len(m.names) == 0 || m.names[0] == "" {
-				return 0, io.EOF
-			}
-			f, err := m.ev.Open(m.names[0])
-			if err != nil {
-				return 0, err
-			}
-			m.now, m.names = f, m.names[1:]
-		}
-		n, err := m.now.Read(p)
-		if errors.Is(err, io.EOF) {
-			err = m.now.Close()
-			m.now = nil
-			if err != nil {
-				return n, err
-			}
-		}
-		if n > 0 || err != nil {
-			return n, err
-		}
-	}
-}
-
-// Close closes the member that is open.
-func (m *memberChain) Close() error {
-	if m.now == nil {
-		return nil
-	}
-	return m.now.Close()
 }
 
 // contextReader stops a copy when the context ends.

@@ -10,7 +10,6 @@ import (
 	"io/fs"
 	"iter"
 	"strings"
-	"testing/fstest"
 
 	"satchel/container"
 	"satchel/importer"
@@ -34,7 +33,7 @@ type fakeLine struct {
 }
 
 type fakeEvidence struct {
-	fstest.MapFS
+	data    map[string]string
 	info    container.Info
 	sources []container.SourceInfo
 	rows    map[string]*bytes.Buffer
@@ -43,7 +42,7 @@ type fakeEvidence struct {
 }
 
 func (fakeFormat) Open(zip, spool *io.SectionReader) (importer.Evidence, error) {
-	e := &fakeEvidence{MapFS: fstest.MapFS{}, rows: map[string]*bytes.Buffer{}}
+	e := &fakeEvidence{data: map[string]string{}, rows: map[string]*bytes.Buffer{}}
 	var data []byte
 	for _, r := range []*io.SectionReader{zip, spool} {
 		if r == nil {
@@ -88,7 +87,7 @@ func (e *fakeEvidence) add(i int, l fakeLine) {
 		u := *l.Upload
 		u.Member = fmt.Sprintf("m%d", i)
 		u.StoredSize = int64(len(l.Data))
-		e.MapFS[u.Member] = &fstest.MapFile{Data: []byte(l.Data)}
+		e.data[u.Member] = l.Data
 		e.uploads = append(e.uploads, u)
 		e.info.Uploads++
 	case l.Report != nil:
@@ -131,6 +130,10 @@ func (e *fakeEvidence) Rows(_ context.Context, source string) (io.ReadCloser, er
 		return nil, fs.ErrNotExist
 	}
 	return io.NopCloser(bytes.NewReader(b.Bytes())), nil
+}
+
+func (e *fakeEvidence) OpenStored(u container.UploadInfo) (io.ReadCloser, error) {
+	return io.NopCloser(strings.NewReader(e.data[u.Member])), nil
 }
 
 func (e *fakeEvidence) Uploads(context.Context) iter.Seq2[container.UploadInfo, error] {

@@ -17,7 +17,6 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"io/fs"
 	"iter"
 	"os"
 	"time"
@@ -43,11 +42,11 @@ const (
 
 // Evidence is an open container, whole or cut: *container.Reader.
 type Evidence interface {
-	fs.FS // members by name
 	Info() container.Info
 	Sources() []container.SourceInfo
 	Rows(ctx context.Context, source string) (io.ReadCloser, error)
 	Uploads(ctx context.Context) iter.Seq2[container.UploadInfo, error]
+	OpenStored(u container.UploadInfo) (io.ReadCloser, error) // as stored: sparse files are not expanded
 	Reports(ctx context.Context) iter.Seq2[flow.Report, error]
 	Close() error
 }
