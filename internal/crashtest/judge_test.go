@@ -17,8 +17,9 @@ type evidence struct {
 	rows     map[string]int64 // rows of each source, numbered from 1 without gap
 	logs     int64            // highest number of a log line
 	files    map[string]file
-	complete bool // the reader says that nothing is cut off
-	problems int  // the reader's own words on what is wrong
+	named    map[string]int64 // sizes of the files that a row names
+	complete bool             // the reader says that nothing is cut off
+	problems int              // the reader's own words on what is wrong
 }
 
 type file struct {
@@ -27,7 +28,7 @@ type file struct {
 }
 
 func newEvidence() *evidence {
-	return &evidence{rows: map[string]int64{}, files: map[string]file{}}
+	return &evidence{rows: map[string]int64{}, files: map[string]file{}, named: map[string]int64{}}
 }
 
 // row is one row of the load.
@@ -137,6 +138,10 @@ func (e *evidence) lacks(f fact) string {
 	case "rows":
 		if e.rows[f.Name] < f.N {
 			return fmt.Sprintf("rows up to %d are there", e.rows[f.Name])
+		}
+	case "row":
+		if _, ok := e.named[f.Name]; !ok {
+			return "no row names it"
 		}
 	case "log":
 		if e.logs < f.N {

@@ -34,10 +34,11 @@ type witness struct {
 	facts []fact
 }
 
-// fact is one accepted thing: the rows of a source up to number N, the log line
-// number N, the whole file Name of N bytes, or the first N bytes of it.
+// fact is one accepted thing: the rows of a source up to number N, the row of the
+// file Name, the log line number N, the whole file Name of N bytes, or the first
+// N bytes of it.
 type fact struct {
-	Kind string // rows, log, file, part
+	Kind string // rows, row, log, file, part
 	Name string
 	N    int64
 	At   time.Time

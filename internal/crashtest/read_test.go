@@ -52,6 +52,9 @@ func readContainer(ctx context.Context, path string, dead time.Time) (e *evidenc
 }
 
 func (e *evidence) readRows(ctx context.Context, r *container.Reader, s container.SourceInfo, dead time.Time) error {
+	if s.Name == sourceFiles {
+		return e.readNames(ctx, r)
+	}
 	rows, err := r.Rows(ctx, s.Name)
 	if err != nil {
 		return err
@@ -134,7 +137,7 @@ func examine(t *testing.T, path string, facts []fact, dead time.Time, promise ti
 	if err != nil {
 		t.Fatalf("read the recovered container: %v", err)
 	}
-	if !maps.Equal(found.rows, recovered.rows) || !maps.Equal(found.files, recovered.files) || found.logs != recovered.logs {
+	if !maps.Equal(found.rows, recovered.rows) || !maps.Equal(found.named, recovered.named) || !maps.Equal(found.files, recovered.files) || found.logs != recovered.logs {
 		t.Errorf("recovered is not what was read in place: rows %v and %v, logs %d and %d, %d and %d files",
 			found.rows, recovered.rows, found.logs, recovered.logs, len(found.files), len(recovered.files))
 	}
