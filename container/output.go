@@ -25,6 +25,7 @@ type output struct {
 	off   int64 // of the next byte, the buffer included
 	dirty bool
 	whole hash.Hash // of everything
+	c     zipx.Compressor
 	err   error
 }
 

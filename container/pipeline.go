@@ -72,11 +72,10 @@ func startPipeline(out *output, sink finisher, o Options) *pipeline {
 		budget: semaphore.NewWeighted(smallBudget), slots: make(chan struct{}, largeSlots),
 		stall: o.StallAfter, level: o.Level, method: o.Method.zip(), out: out, sink: sink, failed: make(chan struct{}),
 	}
-	c := new(zipx.Compressor)
 	for range o.Workers {
 		p.bg.Go(func() {
 			for j := range p.jobs {
-				j.run(c)
+				j.run(&out.c)
 			}
 		})
 	}

@@ -220,13 +220,19 @@ func TestCrashKeepsTheBeginningOfUploads(t *testing.T) {
 	}
 }
 
+// crashStep is how many bytes lie between two cuts: one with CRASH set, as make
+// crash does, else a few, so that the everyday run is quick.
+func crashStep() int {
+	if os.Getenv("CRASH") != "" {
+		return 1
+	}
+	return 13
+}
+
 func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	s, zip, spool := crashedSample(t, 0)
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
+	step := crashStep()
 	for n := 0; n <= len(zip); n += step {
 		r, err := openBytes(zip[:n], spool)
 		if err != nil {
@@ -246,8 +252,14 @@ func TestCutAtEveryByte(t *testing.T) {
 		}
 		rows, files, partial := readAll(t, r)
 		holdsOnly(t, s, rows, files, partial)
-		if len(files) != len(s.files) {
-			t.Errorf("spool cut at %d: %d of %d files", n, len(files), len(s.files))
+		// A member whose record is cut off is there, but not known to be whole.
+		for path, want := range s.files {
+			if got, ok := files[path]; ok && bytes.Equal(got, want) {
+				continue
+			}
+			if got, ok := partial[path]; !ok || !bytes.Equal(got, want) {
+				t.Errorf("spool cut at %d: %q is lost", n, path)
+			}
 		}
 		r.Close()
 	}
@@ -275,10 +287,7 @@ func closedSample(t testing.TB, big int) (s sample, path string, whole []byte) {
 func TestClosedContainerCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	s, _, whole := closedSample(t, 0)
-	step := 1
-	if testing.Short() {
-		step = 7
-	}
+	step := crashStep()
 	last := 0
 	for n := 0; n < len(whole); n += step {
 		r, err := openBytes(whole[:n], nil)
@@ -308,10 +317,7 @@ func TestVerifyFindsEveryFlippedBit(t *testing.T) {
 	if err != nil || !res.OK || !res.Complete || len(res.Problems) != 0 {
 		t.Fatalf("a whole container verifies as %+v, %v", res, err)
 	}
-	step := 1
-	if testing.Short() {
-		step = 11
-	}
+	step := crashStep()
 	bad := filepath.Join(t.TempDir(), "bad.zip")
 	for i := 0; i < len(whole); i += step {
 		b := bytes.Clone(whole)

@@ -44,11 +44,10 @@ type sealer struct {
 func (s *sealer) seal(ctx context.Context) error {
 	s.jobs = make(chan job, s.workers)
 	var bg sync.WaitGroup
-	c := new(zipx.Compressor)
 	for range s.workers {
 		bg.Go(func() {
 			for j := range s.jobs {
-				j.run(c)
+				j.run(&s.out.c)
 			}
 		})
 	}

@@ -25,7 +25,6 @@ type streamMember struct {
 	buf      []byte
 	ahead    []*block // handed out, oldest first
 	sha      hash.Hash
-	c        zipx.Compressor
 }
 
 func newStreamMember(out *output, jobs chan<- job, name string, modified time.Time, level int) *streamMember {
@@ -65,7 +64,7 @@ func (s *streamMember) flushBlock() error {
 	b := &block{plain: s.buf, level: s.level, method: zipx.Deflate, done: make(chan struct{})}
 	s.buf = getBuffer(blockSize)
 	if s.jobs == nil {
-		b.run(&s.c)
+		b.run(&s.out.c)
 	} else {
 		s.jobs <- b
 	}
@@ -115,7 +114,7 @@ func (s *streamMember) closeWhole() (*entry.Member, error) {
 	m := &smallMember{plain: s.buf, level: s.level, method: zipx.Deflate, done: make(chan struct{})}
 	m.member = entry.Member{Name: s.name, Modified: s.modified, Offset: s.out.offset()}
 	s.sha.Sum(m.member.SHA256[:0])
-	m.run(&s.c)
+	m.run(&s.out.c)
 	if m.err != nil {
 		return nil, m.err
 	}
