@@ -11,6 +11,7 @@ import (
 	"path/filepath"
 	"runtime"
 	"strings"
+	"time"
 
 	"satchel/artifacts"
 	"satchel/cmd/internal/command"
@@ -37,6 +38,10 @@ func runCommand() *command.Command {
 		Flags: runFlags(), Run: collect, Complete: completeArtifacts,
 	}
 }
+
+// syncEvery leaves room within the promised second for rows that wait in a
+// batch before they are handed on, and for the sync itself.
+const syncEvery = 500 * time.Millisecond
 
 // request is what a `collect run` was asked to do.
 type request struct {
@@ -179,11 +184,12 @@ func (r *request) run(ctx context.Context, c *command.Context) error {
 	w, err := container.Create(path, header, container.Options{
 		Overwrite: c.Bool("overwrite"), Method: container.Method(r.limits.compression), Level: r.limits.level,
 		MaxBytes: r.limits.maxSize, MinFreeBytes: uint64(r.limits.minFree), Now: c.Env.Now,
+		SyncEvery: syncEvery,
 	})
 	if err != nil {
 		return outputError(path, err)
 	}
-	c.Console.Notef("collecting %d items of %s into %s", len(r.plan.Items), strings.Join(r.names, ", "), path)
+	c.Console.Notef("collecting %s into %s", strings.Join(r.artifactNames(), ", "), path)
 	engine := r.engine(c)
 	summary, runErr := collector.Run(ctx, r.plan, engine, w, collector.Options{
 		Timeout: r.limits.timeout, MaxFileBytes: r.limits.maxFileSize, Throttle: engine.Options.Throttle,

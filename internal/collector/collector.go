@@ -6,8 +6,8 @@
 // a precondition that does not hold, an error, a panic, a limit, a timeout, an
 // interruption, a plugin that never returns.
 //
-// Rows are encoded and handed on in batches of at most 256 KiB or one second.
-// Nothing grows with the amount of evidence but counters.
+// Rows are encoded and handed on in batches of at most 256 KiB or a quarter of a
+// second. Nothing grows with the amount of evidence but counters.
 package collector
 
 import (
@@ -52,7 +52,7 @@ type Options struct {
 	MaxFileBytes    int64         // of one upload; larger files are not taken
 	Grace           time.Duration // how long a stopped item may take to end; default 3 s
 	BatchBytes      int           // default 256 KiB
-	BatchEvery      time.Duration // default 1 s
+	BatchEvery      time.Duration // default 250 ms, of the second within which rows are promised to be safe
 	Throttle        vql.Throttle  // waited for before uploaded bytes are passed on
 	Now             func() time.Time
 
@@ -111,7 +111,7 @@ func (o Options) withDefaults() Options {
 		o.BatchBytes = 256 << 10
 	}
 	if o.BatchEvery <= 0 {
-		o.BatchEvery = time.Second
+		o.BatchEvery = 250 * time.Millisecond
 	}
 	if o.Now == nil {
 		o.Now = time.Now
