@@ -170,9 +170,9 @@ func descriptorLen(b []byte, m *Member) int {
 	wide := want[:]
 	narrow := append(make([]byte, 0, 16), want[:12]...)
 	narrow = append(narrow, want[16:20]...)
-	forms := [][]byte{wide, wide[4:]}
-	if m.CompressedSize <= max32 && m.Size <= max32 {
-		forms = [][]byte{narrow, wide, narrow[4:], wide[4:]}
+	forms := [][]byte{wide, narrow, wide[4:], narrow[4:]}
+	if m.CompressedSize > max32 || m.Size > max32 {
+		forms = [][]byte{wide, wide[4:]}
 	}
 	for _, form := range forms {
 		if bytes.HasPrefix(b, form) {

@@ -71,16 +71,16 @@ func NewStreamWriter(c *Compressor, sink func(p []byte) error, o StreamOptions) 
 		w.jobs = make(chan *block, o.Workers)
 		for range o.Workers {
 			w.workers.Add(1)
-			go w.work()
+			go w.work(w.jobs)
 		}
 	}
 	return w, nil
 }
 
 // work compresses blocks until the channel is closed.
-func (w *StreamWriter) work() {
+func (w *StreamWriter) work(jobs <-chan *block) {
 	defer w.workers.Done()
-	for b := range w.jobs {
+	for b := range jobs {
 		b.out, b.err = w.compress(b.out[:0], b.plain)
 		b.done <- struct{}{}
 	}
