@@ -98,10 +98,14 @@ func runGlob(ctx context.Context, s *vql.Scope, a globArgs, emit func(*globRow) 
 			break
 		}
 	}
-	if !g.stopped || err != nil {
-		err = errors.Join(err, g.report(ctx, err))
+	stop := context.Cause(ctx)
+	if stop == nil {
+		stop = err
 	}
-	return err
+	if outcomeOf(stop) == flow.NotRun || stop == nil && g.stopped {
+		return err // nobody wants more, or all of it ends: what was not looked for is not missing
+	}
+	return errors.Join(err, g.report(ctx, stop))
 }
 
 // planGlob compiles the expressions and sorts them by the place they start at.
