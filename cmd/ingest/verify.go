@@ -1,0 +1,92 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+
+	"satchel/cmd/internal/command"
+	"satchel/container"
+)
+
+func verifyCommand() *command.Command {
+	return &command.Command{
+		Name: "verify", Usage: "check every byte of containers", ArgsUsage: "FILE...", MinArgs: 1, MaxArgs: -1,
+		Description: "Holds every member against the hashes that were written with it, rebuilds the directory and accounts\n" +
+			"for every byte. The exit code is 0 when all are whole and unaltered, 4 when one is cut, and 1 when bytes\n" +
+			"of one were changed. Whether something failed on the host does not matter here.\n" +
+			"Containers are not signed yet: their origin is \"unproven\", which is no error.",
+		Examples: []command.Example{
+			{Line: "ingest verify *.zip"},
+			{Line: "ingest verify Collection-web-03.zip --json", What: "one JSON object with every problem, its member and offset"},
+		},
+		Run: verify,
+	}
+}
+
+func verify(ctx context.Context, c *command.Context) error {
+	code := command.OK
+	for _, path := range c.Arguments() {
+		res, err := container.Verify(ctx, path, container.ReadOptions{})
+		if ctx.Err() != nil {
+			return context.Cause(ctx)
+		}
+		one := command.OK
+		switch {
+		case errors.Is(err, container.ErrEncrypted):
+			one = command.NoKey
+		case err != nil, res.Altered:
+			one = command.Failed
+		case !res.Complete:
+			one = command.Salvaged
+		case !res.OK:
+			one = command.Failed
+		}
+		if err != nil {
+			res.OK, res.Problems = false, append(res.Problems, container.Problem{Problem: err.Error(), Offset: -1})
+		}
+		code = command.Worst(code, one)
+		if err := printVerified(c, res, one); err != nil {
+			return err
+		}
+	}
+	if code == command.OK {
+		return nil
+	}
+	return command.Exit(code, nil)
+}
+
+func printVerified(c *command.Context, res container.VerifyResult, code command.Code) error {
+	if c.JSON() {
+		if res.Problems == nil {
+			res.Problems = []container.Problem{}
+		}
+		if err := printJSON(c, res); err != nil {
+			return err
+		}
+		return c.Flush()
+	}
+	words := "whole and unaltered, origin " + res.Origin
+	switch code {
+	case command.Failed:
+		words = "ALTERED or unreadable"
+	case command.Salvaged:
+		words = "cut: not all of it is there"
+	case command.NoKey:
+		words = "encrypted: no key fits"
+	}
+	if _, err := fmt.Fprintf(c.Out(), "%s: %s\n", command.Printable(res.Path), words); err != nil {
+		return err
+	}
+	for _, p := range res.Problems {
+		if _, err := fmt.Fprintf(c.Out(), "    %s\n", command.Printable(p.String())); err != nil {
+			return err
+		}
+	}
+	if res.SHA256 != "" {
+		if _, err := fmt.Fprintf(c.Out(), "    SHA-256 %s\n", res.SHA256); err != nil {
+			return err
+		}
+	}
+	return c.Flush()
+}
