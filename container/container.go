@@ -91,7 +91,7 @@ type Options struct {
 	Workers      int              // compressing goroutines, default GOMAXPROCS
 	MaxBytes     int64            // size limit of container and spool together, 0: none
 	MinFreeBytes uint64           // free-space floor besides what Close will need
-	SyncEvery    time.Duration    // default 1 s
+	SyncEvery    time.Duration    // default 500 ms, so that with the time a sync takes nothing waits longer than a second
 	SyncBytes    int64            // default 32 MiB
 	StallAfter   time.Duration    // a large upload that gives nothing for so long makes way, default 500 ms
 	Now          func() time.Time // default time.Now

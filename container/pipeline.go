@@ -36,19 +36,20 @@ const (
 // queue has all it needs to end, but for a large member whose source gives
 // nothing: that one makes way after a while (see largeMember).
 type pipeline struct {
-	queue  chan queued
-	jobs   chan job
-	budget *semaphore.Weighted
-	slots  chan struct{}
-	stall  time.Duration
-	level  int
-	method uint16
-	out    *output
-	sink   finisher
-	failed chan struct{} // closed at the first error
-	once   sync.Once
-	err    error
-	bg     sync.WaitGroup
+	queue   chan queued
+	jobs    chan job
+	budget  *semaphore.Weighted
+	slots   chan struct{}
+	stall   time.Duration
+	level   int
+	method  uint16
+	out     *output
+	waiting waitingRoom
+	sink    finisher
+	failed  chan struct{} // closed at the first error
+	once    sync.Once
+	err     error
+	bg      sync.WaitGroup
 }
 
 // finisher learns what was appended. It is called by the appender alone.
@@ -150,6 +151,7 @@ type smallMember struct {
 	method uint16
 	member entry.Member
 	upload *entry.Upload // recorded once the member is appended; nil: none, or another member follows
+	wait   waiter
 	err    error
 	done   chan struct{}
 }
@@ -188,6 +190,7 @@ func (s *smallMember) write(p *pipeline) error {
 }
 
 func (s *smallMember) release(p *pipeline) {
+	p.waiting.leave(&s.wait)
 	p.budget.Release(smallWeight(len(s.plain)))
 	putBuffer(s.plain)
 	putBuffer(s.raw)
@@ -219,6 +222,7 @@ type block struct {
 	method uint16
 	err    error
 	done   chan struct{}
+	wait   waiter
 	last   bool
 	upload *entry.Upload // with the last block, unless another member follows
 	hash   [32]byte      // with the last block: of the whole content
@@ -306,7 +310,7 @@ func (l *largeMember) write(p *pipeline) error {
 	defer func() { <-p.slots }()
 	mw, err := beginMember(p.out, l.name, p.method, l.modified)
 	if err != nil {
-		l.abandon(nil)
+		l.abandon(p, nil)
 		return err
 	}
 	mw.member.UploadID = l.upload.ID
@@ -316,10 +320,11 @@ func (l *largeMember) write(p *pipeline) error {
 			return l.end(p, mw, nil)
 		}
 		if err := l.appendBlock(mw, b); err != nil {
-			l.abandon(b)
+			l.abandon(p, b)
 			return err
 		}
 		last := b.last
+		p.waiting.leave(&b.wait)
 		<-l.tokens
 		putBuffer(b.plain)
 		putBuffer(b.comp)
@@ -364,17 +369,19 @@ func (l *largeMember) end(p *pipeline, mw *memberWriter, b *block) error {
 }
 
 // abandon frees whoever waits to push after the archive failed.
-func (l *largeMember) abandon(current *block) {
+func (l *largeMember) abandon(p *pipeline, current *block) {
 	l.mu.Lock()
 	l.yielded = true
 	l.mu.Unlock()
 	if current != nil {
+		p.waiting.leave(&current.wait)
 		<-l.tokens
 	}
 	for {
 		select {
 		case b := <-l.blocks:
 			<-b.done
+			p.waiting.leave(&b.wait)
 			<-l.tokens
 		default:
 			return
@@ -383,6 +390,6 @@ func (l *largeMember) abandon(current *block) {
 }
 
 func (l *largeMember) drop(p *pipeline) {
-	l.abandon(nil)
+	l.abandon(p, nil)
 	<-p.slots
 }

@@ -37,11 +37,12 @@ type rebuilt struct {
 	restored bool        // and nothing but what follows it is missing
 	damaged  bool        // members are not what was written
 	open     map[uint64]*openUpload
-	lost     map[uint64]bool // uploads with members beyond the end of the file
-	extra    []entry.Member  // found by their headers, and gaps (without a name)
-	found    []entry.Upload  // uploads known by their members' names alone
-	kept     []entry.Member  // written to the tail before the closing members
-	partial  []entry.Upload  // uploads that were under way
+	lost     map[uint64]bool         // uploads with members beyond the end of the file
+	extra    []entry.Member          // found by their headers, and gaps (without a name)
+	found    []entry.Upload          // uploads known by their members' names alone
+	kept     []entry.Member          // written to the tail before the closing members
+	partial  []entry.Upload          // uploads that were under way
+	whole    map[uint64]entry.Upload // records of those that had ended
 }
 
 // openUpload is what the spool says of an upload that has not ended.
@@ -70,7 +71,7 @@ const maxOpen = 100_000
 func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt, error) {
 	b := &rebuilt{
 		zip: zip, zipSize: zipSize, fr: fr, opts: o, led: newLedger(nil),
-		open: map[uint64]*openUpload{}, lost: map[uint64]bool{},
+		open: map[uint64]*openUpload{}, lost: map[uint64]bool{}, whole: map[uint64]entry.Upload{},
 	}
 	gaps, err := b.readSpool()
 	if err != nil {
@@ -224,7 +225,9 @@ func (b *rebuilt) addProgress(p *entry.Progress) error {
 		o = &openUpload{}
 		b.open[p.Upload.ID] = o
 	}
-	o.rec = &p.Upload
+	if o.rec == nil || !o.rec.Complete {
+		o.rec = &p.Upload
+	}
 	return nil
 }
 
@@ -463,7 +466,10 @@ func (b *rebuilt) endOpenUploads() {
 			continue
 		}
 		rec := *o.rec
-		rec.Complete, rec.Error, rec.SHA256 = false, errCut, [32]byte{}
+		if rec.Complete {
+			b.whole[id] = rec // if the spool has the rest of its bytes
+		}
+		rec.Complete, rec.Error, rec.SHA256, rec.MD5, rec.SHA1 = false, errCut, [32]byte{}, nil, nil
 		rec.Parts, rec.StoredSize = o.parts, o.bytes
 		if b.inflight != nil && b.inflight.Upload.ID == id {
 			rec.Parts++

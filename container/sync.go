@@ -56,8 +56,13 @@ func (w *Writer) sync() error {
 	if err := w.record(pending, prog); err != nil {
 		return err
 	}
-	if err := w.recordSlow(); err != nil {
-		return err
+	if w.pipe != nil {
+		if err := w.recordWaiting(); err != nil {
+			return err
+		}
+		if err := w.recordSlow(); err != nil {
+			return err
+		}
 	}
 	if err := w.spool.Sync(); err != nil {
 		return fmt.Errorf("sync the spool: %w", err)
@@ -143,14 +148,7 @@ func (u *upload) recordSlow(now time.Time) error {
 	if u.shut != nil || len(fresh) == 0 || now.Sub(u.since) < u.w.opts.SyncEvery/2 {
 		return nil
 	}
-	ctx := context.Background()
-	prog := entry.AppendProgress(nil, &entry.Progress{Upload: u.rec})
-	if err := u.w.appendRecord(ctx, entry.KindProgress, prog, func(int64) {}); err != nil {
-		return err
-	}
-	chunk := entry.AppendChunk(getBuffer(len(fresh)+64), entry.Chunk{UploadID: u.rec.ID, Offset: u.flushed + u.chunked, Data: fresh})
-	defer putBuffer(chunk)
-	if err := u.w.appendRecord(ctx, entry.KindChunk, chunk, func(int64) {}); err != nil {
+	if err := u.w.recordChunk(&u.rec, u.flushed+u.chunked, fresh); err != nil {
 		return err
 	}
 	u.chunked += int64(len(fresh))

@@ -41,7 +41,14 @@ func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int
 		}
 	}
 	for i := range b.partial {
-		b.led.addUpload(&b.partial[i])
+		p := &b.partial[i]
+		if w, ok := b.whole[p.ID]; ok && p.StoredSize == w.StoredSize {
+			p.Complete, p.Error, p.SHA256, p.MD5, p.SHA1 = true, "", w.SHA256, w.MD5, w.SHA1
+		}
+		if err := b.keepIndex(out, p, now()); err != nil {
+			return err
+		}
+		b.led.addUpload(p)
 	}
 	for i := range b.found {
 		b.led.addUpload(&b.found[i])
@@ -199,6 +206,24 @@ func (b *rebuilt) keepChunks(out *output, up *entry.Upload, now time.Time) error
 	}
 	m.UploadID = up.ID
 	up.Parts++
+	b.kept = append(b.kept, *m)
+	return nil
+}
+
+// keepIndex writes the index of a sparse file that was under way.
+func (b *rebuilt) keepIndex(out *output, up *entry.Upload, now time.Time) error {
+	if up.Upload.Ranges == nil || up.Parts == 0 {
+		return nil
+	}
+	sm := newStreamMember(out, nil, up.Member+".idx", now, 5)
+	if _, err := sm.Write(sparseIndex(up.Upload.Ranges, up.StoredSize)); err != nil {
+		return err
+	}
+	m, err := sm.close()
+	if err != nil {
+		return err
+	}
+	m.UploadID = up.ID
 	b.kept = append(b.kept, *m)
 	return nil
 }

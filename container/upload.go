@@ -138,7 +138,10 @@ func (u *upload) flushBlock(ctx context.Context, last bool) error {
 		case <-ctx.Done():
 			return context.Cause(ctx)
 		}
+		b.wait = waiter{since: u.w.opts.Now(), upload: u.known(), offset: u.flushed, data: b.plain}
+		u.w.pipe.waiting.enter(&b.wait)
 		if !u.large.push(b) {
+			u.w.pipe.waiting.leave(&b.wait)
 			u.large = nil
 			continue
 		}
@@ -202,6 +205,12 @@ func (u *upload) Commit() (flow.Stored, error) {
 		return flow.Stored{}, err
 	}
 	return u.stored, nil
+}
+
+// known is the record of the upload as far as it has come.
+func (u *upload) known() *entry.Upload {
+	rec := u.rec
+	return &rec
 }
 
 // missing is how many bytes of the data ranges of a sparse file never came.
@@ -285,6 +294,7 @@ func (u *upload) queueSmall(ctx context.Context) error {
 	u.rec.Parts = 1
 	s := &smallMember{plain: u.buf, level: u.w.opts.Level, method: u.w.opts.Method.zip(), done: make(chan struct{})}
 	s.member = entry.Member{UploadID: u.rec.ID, Name: u.name, Modified: u.modified(), SHA256: u.rec.SHA256}
+	s.wait = waiter{since: u.w.opts.Now(), upload: u.known(), data: s.plain}
 	if u.rec.Upload.Ranges == nil {
 		rec := u.rec
 		s.upload = &rec

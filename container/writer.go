@@ -104,7 +104,7 @@ func (o Options) withDefaults() (Options, error) {
 		o.Workers = runtime.GOMAXPROCS(0)
 	}
 	if o.SyncEvery <= 0 {
-		o.SyncEvery = time.Second
+		o.SyncEvery = 500 * time.Millisecond
 	}
 	if o.SyncBytes <= 0 {
 		o.SyncBytes = 32 << 20
@@ -429,7 +429,11 @@ func (w *Writer) queueSmall(ctx context.Context, s *smallMember) error {
 	if err := w.pipe.budget.Acquire(ctx, smallWeight(len(s.plain))); err != nil {
 		return err
 	}
+	if s.wait.upload != nil {
+		w.pipe.waiting.enter(&s.wait)
+	}
 	if err := w.pipe.enqueue(ctx, s); err != nil {
+		w.pipe.waiting.leave(&s.wait)
 		w.pipe.budget.Release(smallWeight(len(s.plain)))
 		return err
 	}
