@@ -193,7 +193,7 @@ func (r *request) run(ctx context.Context, c *command.Context) error {
 	engine := r.engine(c)
 	summary, runErr := collector.Run(ctx, r.plan, engine, w, collector.Options{
 		Timeout: r.limits.timeout, MaxFileBytes: r.limits.maxFileSize, Throttle: engine.Options.Throttle,
-		Now: c.Env.Now, Own: collector.OwnFiles(w.Paths()...), Changed: showProgress(c.Console),
+		Now: c.Env.Now, Own: collector.OwnFiles(w.Paths()...), Full: full, Changed: showProgress(c.Console),
 	})
 	c.Console.Progress("closing the container")
 	closed, closeErr := w.Close(context.WithoutCancel(ctx))
@@ -207,10 +207,15 @@ func (r *request) run(ctx context.Context, c *command.Context) error {
 	return exit(ctx, summary, runErr)
 }
 
+// full says that the container takes no more for a limit, and can be closed.
+func full(err error) bool {
+	return errors.Is(err, container.ErrNoSpace) || errors.Is(err, container.ErrMaxSize)
+}
+
 // exit is the exit code of a collection whose container was closed.
 func exit(ctx context.Context, s collector.Summary, runErr error) error {
 	switch {
-	case errors.Is(runErr, container.ErrNoSpace), errors.Is(runErr, container.ErrMaxSize):
+	case runErr != nil && full(runErr):
 		return command.Exit(command.SomeFailed, runErr)
 	case runErr != nil:
 		return runErr

@@ -60,6 +60,10 @@ type Options struct {
 	// file grows while it is read. See [OwnFiles].
 	Own func(flow.Upload) bool
 
+	// Full says of an error of the sink that a limit was reached and the sink
+	// is sound: the items it ends are over_limit, not failed.
+	Full func(error) bool
+
 	// Changed is told how the collection stands when an item begins or ends,
 	// and four times a second. Calls never overlap.
 	Changed func(Progress)
@@ -115,6 +119,9 @@ func (o Options) withDefaults() Options {
 	}
 	if o.Now == nil {
 		o.Now = time.Now
+	}
+	if o.Full == nil {
+		o.Full = func(error) bool { return false }
 	}
 	if o.Own == nil {
 		o.Own = func(flow.Upload) bool { return false }

@@ -310,6 +310,27 @@ func TestSinkFails(t *testing.T) {
 	})
 }
 
+func TestSinkIsFull(t *testing.T) {
+	t.Parallel()
+	synctest.Test(t, func(t *testing.T) {
+		full := errors.New("full")
+		m := &memory{rowsErr: full}
+		s, err := Run(t.Context(), plan(item("A"), item("B"), item("C")), script{"A": someRows(1), "B": untilStopped(0), "C": someRows(1)}, m,
+			Options{Concurrency: 2, Full: func(err error) bool { return errors.Is(err, full) }})
+		if !errors.Is(err, full) {
+			t.Errorf("error is %v", err)
+		}
+		for name, want := range map[string]flow.Outcome{"A": flow.OverLimit, "B": flow.Partial, "C": flow.NotRun} {
+			if r := m.outcome(t, name, ""); r.Outcome != want || !strings.Contains(r.Detail, "full") {
+				t.Errorf("%s: %+v, want %s", name, r, want)
+			}
+		}
+		if !strings.Contains(s.Stopped, "full") {
+			t.Errorf("stopped: %q", s.Stopped)
+		}
+	})
+}
+
 func TestTargetIsReportedOnce(t *testing.T) {
 	t.Parallel()
 	m := &memory{}

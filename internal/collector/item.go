@@ -22,8 +22,11 @@ func (c *collection) item(ctx context.Context, i int) {
 	v := c.supervise(ctx, it, g)
 	keep := context.WithoutCancel(ctx)
 	g.seal(v.cause())
-	if err := c.closeItem(keep, g); err != nil && v.outcome != flow.Failed {
+	if err := c.closeItem(keep, g); err != nil {
 		v = verdict{flow.Failed, err.Error()}
+		if c.options.Full(err) {
+			v.outcome = flow.OverLimit
+		}
 	}
 	g.mu.Lock()
 	r := flow.Report{

@@ -26,7 +26,6 @@ type memory struct {
 	logs     []flow.LogLine
 	reports  []flow.Report
 	rowsErr  error // answered by WriteRows
-	afterBad int   // entries taken after rowsErr was answered
 }
 
 var _ flow.Sink = (*memory)(nil)

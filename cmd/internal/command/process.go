@@ -10,12 +10,15 @@ import (
 	"golang.org/x/term"
 )
 
-// Process returns the environment of the running process. Interrupt and
-// termination signals are taken over from then on, and writing to a pipe that
+// Process returns the environment of the running process. Interrupt, hang-up
+// and termination signals are taken over from then on, and writing to a pipe that
 // nobody reads is an error instead of the end.
 func Process() *Env {
 	signals := make(chan os.Signal, 2)
 	signal.Notify(signals, os.Interrupt, syscall.SIGTERM)
+	if !signal.Ignored(syscall.SIGHUP) { // as nohup has it
+		signal.Notify(signals, syscall.SIGHUP)
+	}
 	ignoreBrokenPipes()
 	env := &Env{
 		Args: os.Args, Stdin: os.Stdin, Stdout: os.Stdout, Stderr: os.Stderr,
