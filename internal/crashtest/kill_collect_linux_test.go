@@ -2,11 +2,6 @@ package crashtest
 
 import (
 	"bytes"
-	"context"
-	"encoding/json"
-	"errors"
-	"fmt"
-	"io"
 	"maps"
 	"math/rand/v2"
 	"os/exec"
@@ -15,11 +10,7 @@ import (
 	"strings"
 	"testing"
 	"time"
-
-	"satchel/container"
 )
-
-const sourceFiles = "Crash.Files"
 
 // TestKillCollect kills the real command while it collects a folder of files. Its
 // witness is the kernel: it tells when the command closed each of them. Every
@@ -72,38 +63,6 @@ func TestKillCollect(t *testing.T) {
 	})
 }
 
-// addNames reads rows that name a file and its upload.
-func (e *evidence) addNames(r io.Reader) error {
-	d := json.NewDecoder(r)
-	for {
-		var row struct {
-			OSPath string
-			Size   int64
-			Upload struct {
-				Sha256, Error string
-				StoredSize    int64
-			}
-		}
-		if err := d.Decode(&row); errors.Is(err, io.EOF) {
-			return nil
-		} else if err != nil {
-			return fmt.Errorf("after %d rows: %w", len(e.named), err)
-		}
-		name := filepath.Base(row.OSPath)
-		size, err := sizeOf(name)
-		if err != nil {
-			return err
-		}
-		if row.Size != size || row.Upload.Error != "" || len(row.Upload.Sha256) != 64 {
-			return fmt.Errorf("the row of %s says %+v", name, row)
-		}
-		if _, again := e.named[name]; again {
-			return fmt.Errorf("%s has two rows", name)
-		}
-		e.named[name] = size
-	}
-}
-
 // askTools puts the evidence through `ingest`, which must say the same as the
 // reader did.
 func askTools(t *testing.T, path string, found *evidence) {
@@ -144,13 +103,4 @@ func askTools(t *testing.T, path string, found *evidence) {
 	if after := pair(t, path); !maps.Equal(before, after) {
 		t.Error("the tools changed the evidence")
 	}
-}
-
-// readNames reads the rows of the file collection, where the container has any.
-func (e *evidence) readNames(ctx context.Context, r *container.Reader) error {
-	rows, err := r.Rows(ctx, sourceFiles)
-	if err != nil {
-		return err
-	}
-	return errors.Join(e.addNames(rows), rows.Close())
 }

@@ -19,9 +19,10 @@ import (
 
 // Names of what the load writes.
 const (
-	sourceFast = "Crash.Load/Fast"
-	sourceSlow = "Crash.Load/Slow"
-	endless    = "endless." // the name of a file that is written until the end
+	sourceFast  = "Crash.Load/Fast"
+	sourceSlow  = "Crash.Load/Slow"
+	sourceFiles = "Crash.Files" // the rows of testdata/files.yaml
+	endless     = "endless."    // the name of a file that is written until the end
 )
 
 // witness keeps what a sink accepted and when. With a pipe it also tells it to

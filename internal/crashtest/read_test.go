@@ -4,6 +4,7 @@ import (
 	"archive/zip"
 	"context"
 	"crypto/sha256"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
@@ -76,6 +77,47 @@ func (e *evidence) readUpload(r *container.Reader, u container.UploadInfo) error
 		err = fmt.Errorf("%s is partial, and nothing says why", u.Path)
 	}
 	return err
+}
+
+// readNames reads the rows of the file collection, where the container has any.
+func (e *evidence) readNames(ctx context.Context, r *container.Reader) error {
+	rows, err := r.Rows(ctx, sourceFiles)
+	if err != nil {
+		return err
+	}
+	return errors.Join(e.addNames(rows), rows.Close())
+}
+
+// addNames reads rows that name a file and its upload.
+func (e *evidence) addNames(r io.Reader) error {
+	d := json.NewDecoder(r)
+	for {
+		var row struct {
+			OSPath string
+			Size   int64
+			Upload struct {
+				Sha256, Error string
+				StoredSize    int64
+			}
+		}
+		if err := d.Decode(&row); errors.Is(err, io.EOF) {
+			return nil
+		} else if err != nil {
+			return fmt.Errorf("after %d rows: %w", len(e.named), err)
+		}
+		name := filepath.Base(row.OSPath)
+		size, err := sizeOf(name)
+		if err != nil {
+			return err
+		}
+		if row.Size != size || row.Upload.Error != "" || len(row.Upload.Sha256) != 64 {
+			return fmt.Errorf("the row of %s says %+v", name, row)
+		}
+		if _, again := e.named[name]; again {
+			return fmt.Errorf("%s has two rows", name)
+		}
+		e.named[name] = size
+	}
 }
 
 // pair returns the hashes of a container and its spool as they lie there.
