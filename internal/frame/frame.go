@@ -37,6 +37,8 @@ const (
 	MaxBody = 16 << 20
 	// MaxSize is the largest frame in bytes.
 	MaxSize = HeaderSize + MaxBody
+	// MaxSeq is the largest number of a frame.
+	MaxSeq uint64 = 1<<63 - 1
 )
 
 // summed is the length of the part of the header that the checksum covers.
@@ -47,7 +49,7 @@ var (
 	ErrShort = errors.New("frame is cut short")
 	// ErrTooLarge means that a body is longer than MaxBody.
 	ErrTooLarge = errors.New("frame body too large")
-	// ErrInvalid means that a frame cannot be encoded: kind 0, number 0 or unknown flags.
+	// ErrInvalid means that a frame cannot be encoded: kind 0, number 0 or above MaxSeq, unknown flags.
 	ErrInvalid = errors.New("invalid frame")
 	// ErrCorrupt is what every *CorruptError is.
 	ErrCorrupt = errors.New("corrupt frame")
@@ -80,7 +82,7 @@ type Frame struct {
 	Kind  Kind
 	Flags Flags
 	Mark  uint16 // of the file that holds it; set by the log
-	Seq   uint64 // from 1, without holes within a log
+	Seq   uint64 // from 1 to MaxSeq, without holes within a log; 0 only with a kind of the log itself
 	Body  []byte
 }
 
@@ -122,8 +124,8 @@ func (f Frame) Validate() error {
 		return fmt.Errorf("%w: kind 0", ErrInvalid)
 	case f.Flags&^knownFlags != 0:
 		return fmt.Errorf("%w: flags %#x", ErrInvalid, uint8(f.Flags))
-	case f.Seq == 0 && !f.Kind.Control():
-		return fmt.Errorf("%w: number 0", ErrInvalid)
+	case f.Seq == 0 && !f.Kind.Control() || f.Seq > MaxSeq:
+		return fmt.Errorf("%w: number %d", ErrInvalid, f.Seq)
 	}
 	return nil
 }
