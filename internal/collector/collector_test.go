@@ -315,8 +315,13 @@ func TestSinkIsFull(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		full := errors.New("full")
 		m := &memory{rowsErr: full}
-		s, err := Run(t.Context(), plan(item("A"), item("B"), item("C")), script{"A": someRows(1), "B": untilStopped(0), "C": someRows(1)}, m,
-			Options{Concurrency: 2, Full: func(err error) bool { return errors.Is(err, full) }})
+		s, err := Run(t.Context(), plan(item("A"), item("B"), item("C")), script{
+			"A": func(ctx context.Context, to flow.Sink, row func(int) error) (vql.Stats, error) {
+				time.Sleep(time.Second)
+				return someRows(1)(ctx, to, row)
+			},
+			"B": untilStopped(0), "C": someRows(1),
+		}, m, Options{Concurrency: 2, Full: func(err error) bool { return errors.Is(err, full) }})
 		if !errors.Is(err, full) {
 			t.Errorf("error is %v", err)
 		}

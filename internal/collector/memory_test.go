@@ -20,12 +20,12 @@ func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
 
 // memory is a sink that keeps everything.
 type memory struct {
-	mu       sync.Mutex
-	batches  map[string][]flow.RowBatch
-	uploads  []*memoryUpload
-	logs     []flow.LogLine
-	reports  []flow.Report
-	rowsErr  error // answered by WriteRows
+	mu      sync.Mutex
+	batches map[string][]flow.RowBatch
+	uploads []*memoryUpload
+	logs    []flow.LogLine
+	reports []flow.Report
+	rowsErr error // answered by WriteRows
 }
 
 var _ flow.Sink = (*memory)(nil)
