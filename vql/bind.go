@@ -426,7 +426,7 @@ func toDict(s *Scope, v any) (*Dict, error) {
 	case nil:
 		return nil, nil
 	case string, bool, int64, uint64, float64, []byte, []any, time.Time:
-		return nil, fmt.Errorf("must be a dict, not %s", typeName(v))
+		return nil, fmt.Errorf("must be a dict, not %s", TypeName(v))
 	}
 	d := NewDict()
 	in := toEngine(v)
@@ -481,7 +481,7 @@ func (s *Scope) ToPath(ctx context.Context, accessor string, v any) (Path, error
 	case string, []byte:
 		return s.parsePath(ctx, accessor, toText(t))
 	case *Dict, []any, bool:
-		return Path{}, fmt.Errorf("must be a path, not %s", typeName(v))
+		return Path{}, fmt.Errorf("must be a path, not %s", TypeName(v))
 	}
 	return s.parsePath(ctx, accessor, toText(v))
 }
@@ -521,7 +521,7 @@ func toInt(v any) (int64, error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("must be an integer, not %s", typeName(v))
+	return 0, fmt.Errorf("must be an integer, not %s", TypeName(v))
 }
 
 func toUint(v any) (uint64, error) {
@@ -556,5 +556,5 @@ func toFloat(v any) (float64, error) {
 			return n, nil
 		}
 	}
-	return 0, fmt.Errorf("must be a number, not %s", typeName(v))
+	return 0, fmt.Errorf("must be a number, not %s", TypeName(v))
 }

@@ -8,8 +8,9 @@ import (
 	"time"
 )
 
-// typeName names the type of a value as VQL sees it.
-func typeName(v any) string {
+// TypeName names the type of a value as VQL sees it, with its article: "a
+// string", "NULL".
+func TypeName(v any) string {
 	switch v.(type) {
 	case nil:
 		return "NULL"
@@ -33,6 +34,9 @@ func typeName(v any) string {
 		return "a list"
 	case Query:
 		return "a query"
+	}
+	if engineType(v) {
+		return "a value of the engine"
 	}
 	return fmt.Sprintf("a %T", v)
 }
@@ -113,7 +117,7 @@ func ToTime(v any) (time.Time, error) {
 		}
 		return time.Time{}, fmt.Errorf("%q is not a time", t)
 	}
-	return time.Time{}, fmt.Errorf("must be a time, not %s", typeName(v))
+	return time.Time{}, fmt.Errorf("must be a time, not %s", TypeName(v))
 }
 
 // epoch reads a number of seconds since 1970. Numbers too large for that are

@@ -121,6 +121,10 @@ func (s *Scope) RowOf(v any) any {
 	return v
 }
 
+// Materialize runs a query into the list of its rows and leaves other values
+// as they are.
+func (s *Scope) Materialize(ctx context.Context, v any) any { return s.materialize(ctx, v) }
+
 // Items returns a value as a list: of a query its rows, of a list itself, of
 // NULL none, of anything else a list of one.
 func (s *Scope) Items(ctx context.Context, v any) []any {

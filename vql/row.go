@@ -72,8 +72,11 @@ func (r Row) Get(name string) (any, bool) {
 	if i < 0 {
 		return nil, false
 	}
-	return r.at(i), true
+	return r.At(i), true
 }
+
+// At returns the value of the i-th column, nil for NULL.
+func (r Row) At(i int) any { return fromEngine(r.at(i)) }
 
 // Dict returns the row as a dictionary of its own.
 func (r Row) Dict() *Dict {
@@ -87,6 +90,7 @@ func (r Row) Dict() *Dict {
 // MarshalJSON encodes the row as [AppendJSON] does.
 func (r Row) MarshalJSON() ([]byte, error) { return AppendJSON(nil, r), nil }
 
+// at returns the i-th value as it is.
 func (r Row) at(i int) any {
 	if i >= len(r.Values) {
 		return nil

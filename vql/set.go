@@ -1,8 +1,10 @@
 package vql
 
 import (
+	"errors"
 	"fmt"
 	"maps"
+	"reflect"
 	"slices"
 )
 
@@ -51,3 +53,25 @@ func (s *Set) Functions() []string { return slices.Sorted(maps.Keys(s.functions)
 
 // Accessors returns the names of the accessors in order.
 func (s *Set) Accessors() []string { return slices.Sorted(maps.Keys(s.accessors)) }
+
+// Check tells what is wrong with the argument and row types of the set, which
+// queries find out only when they use them.
+func (s *Set) Check() error {
+	var errs []error
+	for _, name := range s.Plugins() {
+		p := s.plugins[name]
+		if _, err := p.plans.args(p.args); err != nil {
+			errs = append(errs, fmt.Errorf("plugin %s: %w", name, err))
+		}
+		if p.row != nil && p.row.Kind() != reflect.Struct {
+			errs = append(errs, fmt.Errorf("plugin %s: rows must be structs, not %s", name, p.row))
+		}
+	}
+	for _, name := range s.Functions() {
+		f := s.functions[name]
+		if _, err := f.plans.args(f.args); err != nil {
+			errs = append(errs, fmt.Errorf("function %s: %w", name, err))
+		}
+	}
+	return errors.Join(errs...)
+}
