@@ -76,7 +76,8 @@ type accessorDef struct {
 }
 
 // NewAccessor makes an accessor known under the name. open is called when a
-// query first uses it, once per run.
+// query first uses it, once per run; with the option [Impure] it is called at
+// each use, with the scope of that use.
 func NewAccessor(name string, open func(ctx context.Context, s *Scope) (Accessor, error), o ...Option) AccessorDef {
 	return AccessorDef{&accessorDef{meta: newMeta(name, o), open: open}}
 }

@@ -208,6 +208,9 @@ func (r *run) accessor(ctx context.Context, s *Scope, name string) (Accessor, er
 	if err != nil {
 		return nil, fmt.Errorf("accessor %s: %w", name, err)
 	}
+	if def.impure {
+		return a, nil
+	}
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if other, found := r.accessors[name]; found {
