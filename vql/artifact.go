@@ -133,13 +133,13 @@ func pickSources(c *artifacts.Compiled, name string) ([]artifacts.CompiledSource
 		}
 		names = append(names, s.Name)
 	}
-	return nil, fmt.Errorf("%s has no source %s%s", c.Artifact.Name, name, didYouMean(name, names))
+	return nil, fmt.Errorf("%s has no source %s, its sources are %s", c.Artifact.Name, name, strings.Join(names, ", "))
 }
 
 // isolated returns a scope that sees the artifact's parameters and nothing of
 // the caller.
 func (a *artifactName) isolated(c *artifacts.Compiled, values []Var) types.Scope {
-	scope := a.run.newScope()
+	scope := a.run.newScope(nil)
 	vars := ordereddict.NewDict()
 	for _, p := range c.Env {
 		vars.Set(p.Key, p.Value)

@@ -168,7 +168,7 @@ func (p *argPlan) bind(ctx context.Context, s *Scope, t reflect.Type, freeArgs b
 		raw, found := args.Get(f.name)
 		if !found {
 			if f.required {
-				return nil, fmt.Errorf("argument %s is required", f.name)
+				return nil, p.missing(f.name, freeArgs, args)
 			}
 			continue
 		}
@@ -219,10 +219,28 @@ func (p *argPlan) field(name string) *argField {
 	return nil
 }
 
+// missing tells of a misspelt argument rather than of the one that is missing
+// for it.
+func (p *argPlan) missing(name string, freeArgs bool, args *ordereddict.Dict) error {
+	if !freeArgs {
+		if err := p.unknown(args); err != nil {
+			return err
+		}
+	}
+	return fmt.Errorf("argument %s is required", name)
+}
+
 func (p *argPlan) unknown(args *ordereddict.Dict) error {
+	names := p.names()
 	for _, name := range args.Keys() {
-		if p.field(name) == nil {
-			return fmt.Errorf("unknown argument %s%s", name, didYouMean(name, p.names()))
+		switch {
+		case p.field(name) != nil:
+		case len(names) == 0:
+			return fmt.Errorf("unknown argument %s: there are none", name)
+		case Nearest(name, names) == "":
+			return fmt.Errorf("unknown argument %s: there are %s", name, strings.Join(names, ", "))
+		default:
+			return fmt.Errorf("unknown argument %s%s", name, didYouMean(name, names))
 		}
 	}
 	return nil
@@ -342,12 +360,7 @@ func setComposed(ctx context.Context, s *Scope, kind argKind, to reflect.Value, 
 // a dictionary of one, so that a query can stand for a value.
 func single(v any) any {
 	if list, ok := v.([]any); ok && len(list) == 1 {
-		v = fromEngine(list[0])
-		if d, ok := v.(*Dict); ok && d.Len() == 1 {
-			for _, value := range d.All() {
-				v = value
-			}
-		}
+		return onlyValue(fromEngine(list[0]))
 	}
 	return v
 }
@@ -386,13 +399,26 @@ func toList(ctx context.Context, s *Scope, v any) []any {
 		return items
 	}
 	for i, item := range items {
-		if d, ok := item.(*Dict); ok && d.Len() == 1 {
-			for _, value := range d.All() {
-				items[i] = value
+		items[i] = onlyValue(item)
+	}
+	return items
+}
+
+// onlyValue takes the value out of a row of one column.
+func onlyValue(v any) any {
+	switch t := v.(type) {
+	case Row:
+		if len(t.Columns.Names()) == 1 {
+			return t.At(0)
+		}
+	case *Dict:
+		if t.Len() == 1 {
+			for _, value := range t.All() {
+				return value
 			}
 		}
 	}
-	return items
+	return v
 }
 
 func listItems(v any) []any {

@@ -151,6 +151,9 @@ func didYouMean(name string, known []string) string {
 func Nearest(name string, known []string) string {
 	best, bestDistance := "", len(name)/2+1
 	for _, candidate := range known {
+		if candidate == name {
+			continue
+		}
 		d := distance(strings.ToLower(name), strings.ToLower(candidate), bestDistance)
 		if d < bestDistance || (d == bestDistance && best != "" && candidate < best) {
 			best, bestDistance = candidate, d

@@ -21,8 +21,9 @@ import (
 // channelSize is how many rows a plugin may be ahead of its query.
 const channelSize = 64
 
-// newScope makes a root scope of the run, with its variables.
-func (r *run) newScope() types.Scope {
+// newScope makes a root scope of the run, with the variables that all runs
+// have and these.
+func (r *run) newScope(env []Var) types.Scope {
 	scope := vfilter.NewScope()
 	plugins := make([]types.PluginGeneratorInterface, 0, len(r.set.plugins)+1)
 	for _, p := range r.set.plugins {
@@ -49,7 +50,7 @@ func (r *run) newScope() types.Scope {
 	for _, v := range r.options.Env {
 		vars.Set(v.Name, toEngine(v.Value))
 	}
-	for _, v := range r.request.Env {
+	for _, v := range env {
 		vars.Set(v.Name, toEngine(v.Value))
 	}
 	return scope.AppendVars(vars)

@@ -94,9 +94,11 @@ func (r *run) Write(p []byte) (int, error) {
 	level, text := splitLevel(strings.TrimSpace(string(p)))
 	if kind, name, err := r.evaluatorError(text); err != nil {
 		r.fail(kind, name, err)
+	} else if text == "" || scopeDump.MatchString(text) {
+		return len(p), nil // the name that is missing is told by the next message
 	} else if level == flow.LevelError {
 		r.fail(KindEngine, "", errors.New(text))
-	} else if text != "" && !scopeDump.MatchString(text) {
+	} else {
 		r.log(level, text)
 	}
 	return len(p), nil
@@ -116,8 +118,8 @@ func splitLevel(text string) (flow.Level, string) {
 
 var (
 	unknownSymbol = regexp.MustCompile(`(?s)^(?:While resolving (\S+) )?Symbol (.+?) not found\. Current Scope is (.*)$`)
-	unknownPlugin = regexp.MustCompile(`(?s)^Plugin (\S+) not found\. +(Did you mean|There is a VQL|$)`)
-	scopeDump     = regexp.MustCompile(`(?s)Plugin \S+ not found\. Current Scope is`)
+	unknownPlugin = regexp.MustCompile(`(?s)^Plugin (\S+) not found\.(?: Did you mean| There is a VQL|$)`)
+	scopeDump     = regexp.MustCompile(`(?s)^(?:While resolving \S+ )?Plugin \S+ not found\. Current Scope is`)
 	extraArg      = regexp.MustCompile(`^Extra unrecognized arg (.+) when calling (.+)$`)
 	missingArg    = regexp.MustCompile(`^Missing arg (.+) when calling (.+)$`)
 	badRegexp     = regexp.MustCompile(`(?s)^Compile regexp: (.*)$`)
@@ -133,11 +135,7 @@ func (r *run) evaluatorError(text string) (ErrorKind, string, error) {
 		return r.unknownName(m[2], m[3])
 	}
 	if m := unknownPlugin.FindStringSubmatch(text); m != nil {
-		message := "there is no such plugin" + didYouMean(m[1], r.set.Plugins())
-		if _, found := r.set.functions[m[1]]; found {
-			message = "there is no such plugin, but a function of that name"
-		}
-		return KindUnknown, m[1], errors.New(message)
+		return KindUnknown, m[1], r.unknownPlugin(m[1])
 	}
 	if m := extraArg.FindStringSubmatch(text); m != nil {
 		return KindArgument, m[2], fmt.Errorf("unknown argument %s", m[1])
@@ -146,7 +144,7 @@ func (r *run) evaluatorError(text string) (ErrorKind, string, error) {
 		return KindArgument, m[2], fmt.Errorf("argument %s is missing", m[1])
 	}
 	if m := badRegexp.FindStringSubmatch(text); m != nil {
-		return KindArgument, "=~", errors.New(strings.TrimSpace(m[1]))
+		return KindArgument, "=~", errors.New(strings.TrimSpace(strings.Replace(m[1], "`(?i)", "`", 1)))
 	}
 	if m := notCallable.FindStringSubmatch(text); m != nil {
 		return KindUnknown, m[1], errors.New(strings.TrimPrefix(text, "Symbol "+m[1]+" "))
@@ -157,6 +155,20 @@ func (r *run) evaluatorError(text string) (ErrorKind, string, error) {
 	return "", "", nil
 }
 
+func (r *run) unknownPlugin(name string) error {
+	_, isPlugin := r.set.plugins[name]
+	_, isFunction := r.set.functions[name]
+	switch {
+	case isPlugin:
+		return fmt.Errorf("there is no such variable, but a plugin: call it as %s()", name)
+	case isFunction:
+		return errors.New("there is no such plugin, but a function of that name")
+	case strings.HasPrefix(name, "Artifact."):
+		return errors.New("artifacts are not available here")
+	}
+	return fmt.Errorf("there is no such plugin%s", didYouMean(name, r.set.Plugins()))
+}
+
 func (r *run) unknownName(symbol, scope string) (ErrorKind, string, error) {
 	name := unquoteSymbol(strings.TrimPrefix(symbol, "-"))
 	if r.callsFunction(name) {
@@ -165,6 +177,9 @@ func (r *run) unknownName(symbol, scope string) (ErrorKind, string, error) {
 			message = "there is no such function, but a plugin of that name"
 		}
 		return KindUnknown, name, errors.New(message)
+	}
+	if _, found := r.set.functions[name]; found {
+		return KindSymbol, name, fmt.Errorf("there is no such variable or column, but a function: call it as %s()", name)
 	}
 	return KindSymbol, name, fmt.Errorf("there is no such variable or column%s", didYouMean(name, scopeName.FindAllString(scope, 1000)))
 }

@@ -72,8 +72,18 @@ func decodeObject(d *json.Decoder, depth int) (any, error) {
 		}
 		dict.Set(name, value)
 	}
-	_, err := d.Token()
-	return dict, err
+	return dict, decodeEnd(d)
+}
+
+// decodeEnd reads the bracket that ends an object or list.
+func decodeEnd(d *json.Decoder) error {
+	if _, err := d.Token(); err != nil {
+		if errors.Is(err, io.EOF) {
+			err = io.ErrUnexpectedEOF
+		}
+		return fmt.Errorf("decode JSON: %w", err)
+	}
+	return nil
 }
 
 func decodeList(d *json.Decoder, depth int) (any, error) {
@@ -85,8 +95,7 @@ func decodeList(d *json.Decoder, depth int) (any, error) {
 		}
 		list = append(list, value)
 	}
-	_, err := d.Token()
-	return list, err
+	return list, decodeEnd(d)
 }
 
 func number(n json.Number) any {

@@ -87,6 +87,9 @@ func (r Row) Dict() *Dict {
 	return d
 }
 
+// String returns the row as JSON.
+func (r Row) String() string { return string(AppendJSON(nil, r)) }
+
 // MarshalJSON encodes the row as [AppendJSON] does.
 func (r Row) MarshalJSON() ([]byte, error) { return AppendJSON(nil, r), nil }
 

@@ -47,6 +47,7 @@ type run struct {
 	unseen    []*vfilter.VQL  // statements whose calls are not in called yet
 	called    map[string]bool // functions that the statements call
 	stats     Stats
+	errors    map[errorKey]int // index in stats.Errors
 	ends      []func()
 	values    map[any]any
 	accessors map[string]Accessor
@@ -57,7 +58,7 @@ type runKey struct{}
 func newRun(ctx context.Context, r *Runner, q Request, statements, preamble []*vfilter.VQL) *run {
 	run := &run{
 		Runner: r, request: q, limits: r.options.Limits, parsed: statements, preamble: preamble,
-		values: map[any]any{}, accessors: map[string]Accessor{}, grants: map[string]bool{},
+		values: map[any]any{}, accessors: map[string]Accessor{}, errors: map[errorKey]int{}, grants: map[string]bool{},
 		throttle: Throttles(r.options.Throttle, q.Throttle),
 	}
 	if q.MaxRows > 0 {
@@ -69,7 +70,7 @@ func newRun(ctx context.Context, r *Runner, q Request, statements, preamble []*v
 	run.random = rand.New(r.random)
 	ctx, run.cancel = context.WithCancelCause(ctx)
 	run.ctx = context.WithValue(ctx, runKey{}, run)
-	run.scope = run.newScope()
+	run.scope = run.newScope(q.Env)
 	run.knowCalls(preamble)
 	run.knowCalls(statements)
 	return run
@@ -171,20 +172,26 @@ func (r *run) fail(kind ErrorKind, name string, err error) {
 func (r *run) keep(e QueryError) (isNew bool) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	message := e.Err.Error()
-	for i := range r.stats.Errors {
-		old := &r.stats.Errors[i]
-		if old.Kind == e.Kind && old.Name == e.Name && old.Statement == e.Statement && old.Err.Error() == message {
-			old.Count++
-			return false
-		}
+	key := errorKey{e.Kind, e.Name, e.Statement, e.Err.Error()}
+	if i, found := r.errors[key]; found {
+		r.stats.Errors[i].Count++
+		return false
 	}
 	if len(r.stats.Errors) >= maxErrors {
 		r.stats.Dropped++
 		return false
 	}
+	r.errors[key] = len(r.stats.Errors)
 	r.stats.Errors = append(r.stats.Errors, e)
 	return true
+}
+
+// errorKey tells errors apart.
+type errorKey struct {
+	kind      ErrorKind
+	name      string
+	statement int
+	message   string
 }
 
 func (r *run) accessor(ctx context.Context, s *Scope, name string) (Accessor, error) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"math/rand/v2"
 	"regexp"
+	"regexp/syntax"
 	"sync"
 	"time"
 
@@ -159,6 +160,9 @@ func (s *Scope) Regexp(pattern string) (*regexp.Regexp, error) {
 	defer r.mu.Unlock()
 	if re, found := r.compiled[pattern]; found {
 		return re, nil
+	}
+	if _, err := syntax.Parse(pattern, syntax.Perl); err != nil {
+		return nil, fmt.Errorf("compile regular expression: %w", err)
 	}
 	re, err := regexp.Compile("(?i)" + pattern)
 	if err != nil {

@@ -189,8 +189,21 @@ func fromEngine(v any) any {
 		return t
 	case types.StoredQuery:
 		return Query{query: t}
+	case []types.Any:
+		return plainList(t)
+	case []types.Row:
+		return plainList(t)
 	}
 	return v
+}
+
+// plainList copies a list of the evaluator's named interface types.
+func plainList[T any](in []T) []any {
+	out := make([]any, len(in))
+	for i := range in {
+		out[i] = in[i]
+	}
+	return out
 }
 
 func lazyRowDict(row types.LazyRow) *Dict {

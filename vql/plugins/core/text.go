@@ -114,6 +114,9 @@ func split(_ context.Context, s *vql.Scope, a splitArgs) (any, error) {
 	case a.Sep == "":
 		return strings.Split(a.String, ","), nil
 	}
+	if _, err := s.Regexp(a.Sep); err != nil {
+		return nil, err
+	}
 	re, err := s.Regexp("(?-i:" + a.Sep + ")") // unlike others it regards case
 	if err != nil {
 		return nil, err
@@ -342,7 +345,7 @@ func rot13(_ context.Context, _ *vql.Scope, a stringArgs) (any, error) {
 
 func typeOf(_ context.Context, s *vql.Scope, a freeArgs) (any, error) {
 	for _, v := range a.Args.All() {
-		return vql.TypeName(v), nil
+		return strings.TrimPrefix(strings.TrimPrefix(vql.TypeName(v), "a "), "an "), nil
 	}
 	return nil, errors.New("needs an argument")
 }
