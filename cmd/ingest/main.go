@@ -29,7 +29,7 @@ func program() *command.App {
 		Commands: []*command.Command{
 			inspectCommand(), verifyCommand(), recoverCommand(), importCommand(),
 			clientsCommand(), clientCommand(), flowsCommand(), flowCommand(),
-			resultsCommand(), uploadsCommand(),
+			resultsCommand(), uploadsCommand(), reportCommand(), exportCommand(),
 
 			command.VersionCommand("ingest"), command.CompletionCommand("ingest"),
 		},

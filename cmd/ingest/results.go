@@ -141,5 +141,8 @@ func tellDamage(c *command.Context, d damage) error {
 	if d.rows > 0 {
 		c.Console.Warnf("%d lines of the results are no JSON objects and were left out", d.rows)
 	}
+	if d.records > 0 {
+		c.Console.Warnf("%d records of uploads, log or outcomes cannot be read and were left out", d.records)
+	}
 	return command.Exit(command.Salvaged, nil)
 }

@@ -22,11 +22,12 @@ type selection struct {
 
 // damage counts what could not be read.
 type damage struct {
-	rows  int64   // lines that are no JSON object
-	fatal []error // sources that end early
+	rows    int64   // lines that are no JSON object
+	records int     // of uploads, log and outcomes
+	fatal   []error // sources that end early
 }
 
-func (d damage) any() bool { return d.rows > 0 || len(d.fatal) > 0 }
+func (d damage) any() bool { return d.rows > 0 || d.records > 0 || len(d.fatal) > 0 }
 
 // each calls f with every selected row, a JSON object without newline that is
 // valid until f returns, and its source. What cannot be read is counted and
@@ -114,4 +115,3 @@ func appendRenamed(dst, row []byte) []byte {
 	})
 	return append(dst, '}')
 }
-

@@ -28,6 +28,7 @@ type ReadError struct {
 
 // Error names the source.
 func (e *ReadError) Error() string { return fmt.Sprintf("rows of %s: %v", e.Source, e.Err) }
+
 // Unwrap returns the cause.
 func (e *ReadError) Unwrap() error { return e.Err }
 
@@ -151,6 +152,7 @@ func Name(key []byte) string {
 	}
 	return s
 }
+
 // Text is a raw value of Cells as people and CSV have it: text bare, null empty,
 // lists and objects as compact JSON, numbers with all their digits.
 func Text(value []byte) string {
