@@ -14,6 +14,7 @@ package filesystem
 
 import (
 	"context"
+	"slices"
 	"time"
 
 	"satchel/vql"
@@ -24,7 +25,7 @@ const stall = 60 * time.Second
 
 // List returns the plugins, functions and accessors of this package.
 func List() []vql.Registration {
-	return []vql.Registration{
+	return slices.Concat(contentAccessors(), nestedAccessors(), writeList(), []vql.Registration{
 		system("file", false, "Reads files of the running system."),
 		system("auto", false, "Reads files of the running system by the best means."),
 		system("raw_file", true, "Reads files and devices of the running system."),
@@ -33,7 +34,8 @@ func List() []vql.Registration {
 		statFunction(), statPlugin(),
 		hashFunction(),
 		uploadFunction(), uploadPlugin(),
-	}
+		expandFunction(),
+	})
 }
 
 func system(name string, devices bool, doc string) vql.AccessorDef {
