@@ -61,7 +61,7 @@ func satchelLayers() []Layer {
 		{"server"},
 		{"cmd"},
 		// The house itself: tests and measures of the whole. Nobody imports these.
-		{"bench", "internal/crashtest", "internal/e2e", "internal/layers"},
+		{"bench", "internal/crashtest", "internal/e2e", "internal/layers", "internal/librarytest"},
 	}
 	var out []Layer
 	for height, patterns := range heights {
