@@ -16,6 +16,7 @@ type waitingRoom struct {
 	mu    sync.Mutex
 	first *waiter
 	last  *waiter
+	size  int64 // of the data of all
 }
 
 // waiter is accepted data that is not appended yet.
@@ -34,6 +35,7 @@ func (r *waitingRoom) enter(w *waiter) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.in, w.prev = true, r.last
+	r.size += int64(len(w.data))
 	if r.last != nil {
 		r.last.next = w
 	} else {
@@ -49,6 +51,7 @@ func (r *waitingRoom) leave(w *waiter) {
 	if !w.in {
 		return
 	}
+	r.size -= int64(len(w.data))
 	if w.prev != nil {
 		w.prev.next = w.next
 	} else {
@@ -60,6 +63,13 @@ func (r *waitingRoom) leave(w *waiter) {
 		r.last = w.prev
 	}
 	w.in, w.prev, w.next, w.data = false, nil, nil, nil
+}
+
+// bytes is how much waits.
+func (r *waitingRoom) bytes() int64 {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.size
 }
 
 // save calls f for every waiter that has waited since before a time and was
