@@ -240,7 +240,7 @@ func (w *Writer) room() error {
 	if p := w.limit.Load(); p != nil {
 		return *p
 	}
-	if w.opts.MaxBytes > 0 && w.out.offset()+w.pipe.waiting.bytes()+w.spool.Size()+w.reserve()+blockSize > w.opts.MaxBytes {
+	if w.opts.MaxBytes > 0 && w.out.offset()+w.pipe.waiting.bytes()+w.spool.Size()+w.reserve()+2*blockSize > w.opts.MaxBytes {
 		err := fmt.Errorf("%w of %d bytes", ErrMaxSize, w.opts.MaxBytes)
 		w.limit.CompareAndSwap(nil, &err)
 		return err
