@@ -9,7 +9,8 @@
 //
 //   - Append accepts: the record has a number and will be written unless the process or the disk dies. Sync makes
 //     everything accepted before it durable; many callers share one sync of the file.
-//   - A number is never given to two records. A record that Sync covered is found again after any crash.
+//   - A record that Sync covered is found again after any crash, and its number is never given to another one. (That of
+//     a record that a crash took away before it was durable, and that nobody could read, may be.)
 //   - Nothing is invented: what is read was appended. Damage costs the damaged record only and is told with its place;
 //     numbers that are missing are told as a gap, with their count.
 //   - From yields only durable records, so what a reader passed on cannot vanish behind its back.

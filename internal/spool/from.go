@@ -129,6 +129,7 @@ type view struct {
 	last    uint64 // number of its last durable record
 	end     int64  // where that ends
 	from    place  // where to start reading; off 0 with a damaged header, seq 0 if the number there is not known
+	damaged string // why the header cannot be read
 	deleted uint64 // records up to this number were acknowledged
 }
 
@@ -140,14 +141,14 @@ func locate(segs []*segment, want, acked uint64) (view, bool) {
 			continue
 		}
 		v := view{segment: s.head.Segment, path: s.path, mark: s.head.Mark, first: s.head.First, last: s.durable.last,
-			end: s.durable.size, from: place{s.head.First, s.body}, deleted: acked}
+			end: s.durable.size, from: place{s.head.First, s.body}, damaged: s.damaged, deleted: acked}
 		if s.head.Form == FormFile {
 			v.segment = 0
 		}
-		if s.head.Mark == 0 { // the header cannot be read
+		if s.damaged != "" {
 			v.from = place{}
 		}
-		if p, ok := s.start(want); ok {
+		if p, ok := s.start(want); ok && want > s.head.First { // else from the start, to see all damage
 			v.from = p
 		}
 		return v, true
@@ -248,6 +249,9 @@ func (c *cursor) tell(yield func(frame.Frame, error) bool) bool {
 	for _, d := range c.sc.Damage()[c.told:] {
 		c.told++
 		e := &CorruptError{Segment: c.open.segment, Offset: d.Offset, Length: d.Length, Reason: string(d.Reason)}
+		if d.Offset == 0 && c.open.damaged != "" {
+			e.Reason = c.open.damaged
+		}
 		if c.found != nil {
 			c.found(e)
 		}
@@ -291,15 +295,20 @@ func (l *Log) found(e *CorruptError) {
 // changed. The errors are those of From, where the end of the records is the end of the iteration.
 func ReadDir(ctx context.Context, f fsx.FS, dir string, seq uint64) iter.Seq2[frame.Frame, error] {
 	return func(yield func(frame.Frame, error) bool) {
-		segs, _, err := loadSegments(f, dir, false) // the cursor finds the damage again
+		segs, damage, err := loadSegments(f, dir, false)
 		if err != nil {
 			yield(frame.Frame{}, fmt.Errorf("read spool: %w", err))
 			return
 		}
-		c := cursor{fs: f, want: max(1, seq)}
+		told := map[place]bool{}
+		c := cursor{fs: f, want: max(1, seq), found: func(e *CorruptError) { told[place{e.Segment, e.Offset}] = true }}
 		defer c.close()
+		acked := uint64(0) // what is missing before the first segment was deleted, so it was acknowledged
+		if len(segs) > 0 {
+			acked = segs[0].head.First - 1
+		}
 		for {
-			v, ok := locate(segs, c.want, acked(segs))
+			v, ok := locate(segs, c.want, acked)
 			if !ok {
 				break
 			}
@@ -312,13 +321,10 @@ func ReadDir(ctx context.Context, f fsx.FS, dir string, seq uint64) iter.Seq2[fr
 				return
 			}
 		}
+		for i := range damage { // where no record is left, so that no reader comes by
+			if d := damage[i]; !told[place{d.Segment, d.Offset}] && !yield(frame.Frame{}, &d) {
+				return
+			}
+		}
 	}
-}
-
-// acked returns what must have been acknowledged, because it was deleted.
-func acked(segs []*segment) uint64 {
-	if len(segs) == 0 {
-		return 0
-	}
-	return segs[0].head.First - 1
 }

@@ -53,7 +53,7 @@ func (l *Log) loadFile(f fsx.File) error {
 		return err
 	}
 	s := ReadFile(f, size)
-	seg := &segment{path: l.path, file: f, body: s.body}
+	seg := &segment{path: l.path, file: f, body: s.body, damaged: s.damaged}
 	for s.Next() {
 		seg.note(s.Frame().Seq, s.Offset())
 	}
@@ -302,7 +302,7 @@ func (s *segment) load(f fsx.FS, next uint64, sync bool) (damage []CorruptError,
 	if errors.Is(herr, ErrVersion) {
 		return nil, herr
 	}
-	s.head, s.body, s.named = head, sc.body, true
+	s.head, s.body, s.damaged, s.named = head, sc.body, sc.damaged, true
 	s.head.Segment = number
 	s.accepted = mark{size: st.Size(), last: max(head.First, 1) - 1}
 	if herr != nil || next == 0 {

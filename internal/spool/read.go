@@ -13,7 +13,8 @@ type Scanner struct {
 	sc      *frame.Scanner
 	head    Header
 	headErr error
-	body    int64 // where frames start
+	damaged string // why the header cannot be read
+	body    int64  // where frames start
 	frame   frame.Frame
 	damage  []CorruptError
 	seen    int // of sc.Damage
@@ -36,7 +37,7 @@ func ReadFile(r io.ReaderAt, size int64) *Scanner {
 	expect := frame.Expect{Mark: s.head.Mark, Next: s.head.First}
 	var ce *CorruptError
 	if errors.As(s.headErr, &ce) {
-		ce.Length = 0 // the Scanner finds where it ends
+		s.damaged = ce.Reason
 	}
 	s.body = int64(n)
 	s.good = s.body
@@ -87,8 +88,8 @@ func (s *Scanner) collect() {
 	for _, d := range s.sc.Damage()[s.seen:] {
 		s.seen++
 		reason := string(d.Reason)
-		if d.Offset == 0 && s.headErr != nil {
-			reason = s.headErr.(*CorruptError).Reason // the only error besides ErrVersion
+		if d.Offset == 0 && s.damaged != "" {
+			reason = s.damaged
 		}
 		s.damage = append(s.damage, CorruptError{Offset: d.Offset, Length: d.Length, Reason: reason})
 	}

@@ -33,6 +33,8 @@ type segment struct {
 	file fsx.File // nil: not created yet, or done with
 	body int64    // where frames start
 
+	damaged string // why the header cannot be read, empty if it can
+
 	accepted mark  // all that was put into it; size is the size of the segment
 	written  mark  // what is in the file
 	durable  mark  // what is synced
