@@ -9,18 +9,22 @@ import (
 	"slices"
 
 	"satchel/vql"
+	"satchel/vql/plugins/core"
 	"satchel/vql/plugins/filesystem"
 	"satchel/vql/plugins/host"
 	"satchel/vql/plugins/network"
+	"satchel/vql/plugins/parsers"
 	"satchel/vql/plugins/process"
 )
 
 // List returns everything that queries on this system may use.
 func List() []vql.Registration {
 	return slices.Concat(
+		core.List(),
 		filesystem.List(),
 		host.List(),
 		network.List(),
+		parsers.List(),
 		process.List(),
 	)
 }
