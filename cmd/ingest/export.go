@@ -174,7 +174,7 @@ func fillDirectory(ctx context.Context, ev *evidence, dir, format string) (d dam
 	defer closing(&err, x)
 	for _, s := range ev.Sources() {
 		sel := selection{sources: []string{s.Name}, limit: -1}
-		err := x.write(x.safeName([]string{"results", s.Name}) + "." + format, func(w io.Writer) error {
+		err := x.write(x.safeName([]string{"results", s.Name})+"."+format, func(w io.Writer) error {
 			one, err := exportRows(ctx, w, ev, format, sel)
 			d.rows += one.rows
 			d.fatal = append(d.fatal, one.fatal...)

@@ -19,6 +19,7 @@ import (
 
 	"satchel/cmd/internal/command"
 	"satchel/container"
+	"satchel/internal/zipx"
 )
 
 // Bounds of a file that is expanded: a container of a few bytes may declare any
@@ -74,7 +75,7 @@ func (x *extractor) extract(ctx context.Context, r *container.Reader, u containe
 		return "", &evidenceError{command.Salvaged, err}
 	}
 	defer in.Close()
-	name, out, err := x.create(x.safeName(u.Components[1:]))
+	name, out, err := x.create(x.safeName(nameOf(u)))
 	if err != nil {
 		return "", err
 	}
@@ -98,6 +99,29 @@ func (x *extractor) extract(ctx context.Context, r *container.Reader, u containe
 		return file, &evidenceError{command.Failed, fmt.Errorf("its SHA-256 is %s, not the one that was written", sum)}
 	}
 	return file, nil
+}
+
+// nameOf gives the accessor and the parts of the path. JSON cannot tell bytes
+// that are not UTF-8: they come from the name of the member.
+func nameOf(u container.UploadInfo) []string {
+	parts := u.Components[1:]
+	for _, p := range parts {
+		if strings.ContainsRune(p, utf8.RuneError) {
+			raw := strings.Split(u.Member, "/")
+			if len(raw) != len(u.Components) {
+				return parts
+			}
+			for i := range raw {
+				text, err := zipx.UnescapeComponent(raw[i])
+				if err != nil {
+					return parts
+				}
+				raw[i] = text
+			}
+			return raw[1:]
+		}
+	}
+	return parts
 }
 
 // create makes a new file below the directory. A name that is taken, also by

@@ -26,9 +26,13 @@ func inspectCommand() *command.Command {
 
 // inspection is what inspect tells with --json.
 type inspection struct {
-	Path string `json:"path"`
+	Path      string   `json:"path"`
+	FlowID    string   `json:"flow_id"`
+	ClientID  string   `json:"client_id"`
+	Hostname  string   `json:"hostname"`
+	Artifacts []string `json:"artifacts"`
+	StateName string   `json:"state_name"`
 	container.Info
-	StateName string                 `json:"state_name"`
 	Sources   []container.SourceInfo `json:"sources"`
 	Outcomes  []flow.OutcomeStat     `json:"outcomes"`
 	Problems  []container.Problem    `json:"problems"`
@@ -42,7 +46,8 @@ func inspect(ctx context.Context, c *command.Context) (err error) {
 	}
 	defer closing(&err, r)
 	in := inspection{Path: path, Info: r.Info(), Sources: r.Sources()}
-	in.StateName = in.State.String()
+	in.FlowID, in.ClientID, in.Hostname, in.StateName = in.Flow.ID, in.Flow.ClientID, in.Host.Hostname, in.State.String()
+	in.Artifacts = append([]string{}, in.Flow.Request.Artifacts...)
 	in.Outcomes, err = outcomes(ctx, r)
 	if err != nil {
 		in.Info.Problems = append(in.Info.Problems, container.Problem{Member: "report.json", Problem: err.Error(), Offset: -1})
