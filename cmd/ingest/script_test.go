@@ -34,7 +34,7 @@ func TestScripts(t *testing.T) {
 	t.Parallel()
 	testscript.Run(t, testscript.Params{
 		Dir:                 "testdata/script",
-		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "flip": flip},
+		Cmds:                map[string]func(ts *testscript.TestScript, neg bool, args []string){"exits": exits, "flip": flip, "tries": tries},
 		RequireExplicitExec: true,
 		RequireUniqueNames:  true,
 		Setup: func(e *testscript.Env) error {
@@ -62,6 +62,14 @@ func exits(ts *testscript.TestScript, neg bool, args []string) {
 	}
 	if code != want {
 		ts.Fatalf("exit code %d, want %d", code, want)
+	}
+}
+
+// tries runs a program whose exit code does not matter here.
+func tries(ts *testscript.TestScript, _ bool, args []string) {
+	var exit *exec.ExitError
+	if err := ts.Exec(args[0], args[1:]...); err != nil && !errors.As(err, &exit) {
+		ts.Fatalf("%v", err)
 	}
 }
 
