@@ -138,13 +138,13 @@ func (l *Log) victims(force bool) ([]*segment, error) {
 	return victims, nil
 }
 
-// drained tells whether the last segment, all acknowledged, is worth replacing by an empty one. It is called with mu
-// held.
+// drained tells whether the last segment, all acknowledged, is worth replacing by an empty one, or must be, because its
+// header does not tell where the log stands. It is called with mu held.
 func (l *Log) drained(seg *segment, force bool) bool {
-	if seg.accepted.last < seg.head.First {
+	if seg.accepted.last < seg.head.First && seg.damaged == "" {
 		return false // empty itself
 	}
-	return force || seg.accepted.size >= min(drainedBytes, l.o.SegmentBytes)
+	return force || seg.damaged != "" || seg.accepted.size >= min(drainedBytes, l.o.SegmentBytes)
 }
 
 // keeps tells whether an acknowledged segment is still wanted, when kept bytes are acknowledged in all.
@@ -220,12 +220,29 @@ func (l *Log) saveAck() error {
 		})
 	}
 	if err != nil {
-		return fmt.Errorf("save acknowledgement: %w", err)
+		err = fmt.Errorf("save acknowledgement: %w", err)
+		l.distrustNames(err)
+		return err
 	}
 	l.mu.Lock()
 	l.ackSaved, l.ackSaveAt = a.through, a.at
 	l.mu.Unlock()
 	return nil
+}
+
+// distrustNames gives up the segments whose names are not durable yet, after a sync of the directory may have failed:
+// the kernel may have forgotten them, and report the next sync as good.
+func (l *Log) distrustNames(cause error) {
+	l.wmu.Lock()
+	defer l.wmu.Unlock()
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	for _, seg := range l.segs {
+		if seg.file != nil && !seg.named {
+			_ = l.giveUp(seg, cause) // a final error is in l.err
+			return
+		}
+	}
 }
 
 // encode returns the bytes of an ack file.

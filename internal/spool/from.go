@@ -300,15 +300,17 @@ func ReadDir(ctx context.Context, f fsx.FS, dir string, seq uint64) iter.Seq2[fr
 			yield(frame.Frame{}, fmt.Errorf("read spool: %w", err))
 			return
 		}
+		ack, spoiled, err := loadAck(f, dir, segs)
+		if err != nil {
+			yield(frame.Frame{}, fmt.Errorf("read spool: %w", err))
+			return
+		}
+		damage = append(damage, spoiled...)
 		told := map[place]bool{}
 		c := cursor{fs: f, want: max(1, seq), found: func(e *CorruptError) { told[place{e.Segment, e.Offset}] = true }}
 		defer c.close()
-		acked := uint64(0) // what is missing before the first segment was deleted, so it was acknowledged
-		if len(segs) > 0 {
-			acked = segs[0].head.First - 1
-		}
 		for {
-			v, ok := locate(segs, c.want, acked)
+			v, ok := locate(segs, c.want, ack.through)
 			if !ok {
 				break
 			}

@@ -31,6 +31,7 @@ type Log struct {
 	open    bool       // the last of segs takes appends
 	number  uint64     // of the newest segment there ever was
 	next    uint64     // number of the next record
+	base    uint64     // last durable number when a directory was opened
 	bytes   int64      // of all segments, accepted
 	pending int64      // accepted and not written
 	unsync  int64      // accepted and not durable
@@ -317,18 +318,10 @@ func (l *Log) Durable() uint64 {
 func (l *Log) durableSeq() uint64 {
 	for i := len(l.segs) - 1; i >= 0; i-- {
 		if seg := l.segs[i]; seg.durable.size > 0 {
-			return seg.durable.last
+			return max(l.base, seg.durable.last)
 		}
 	}
-	return l.ackedBase()
-}
-
-// ackedBase is the last durable number where no segment is left. It is called with mu held.
-func (l *Log) ackedBase() uint64 {
-	if len(l.segs) > 0 {
-		return l.segs[0].head.First - 1
-	}
-	return l.next - 1
+	return l.base
 }
 
 // Damage returns the damage that was found when the log was opened and by readers since, at most 1024 places.

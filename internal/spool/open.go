@@ -174,11 +174,11 @@ func (l *Log) loadDir() error {
 	if err != nil {
 		return err
 	}
-	l.segs, l.damage = segs, damage
-	ack, err := l.loadAck()
+	ack, spoiled, err := loadAck(l.o.FS, l.path, segs)
 	if err != nil {
 		return err
 	}
+	l.segs, l.damage = segs, append(damage, spoiled...)
 	l.acked, l.ackSaved, l.ackSaveAt = ack.through, ack.through, ack.at
 	last := max(ack.through, ack.last)
 	for _, seg := range segs {
@@ -186,10 +186,7 @@ func (l *Log) loadDir() error {
 		l.bytes += seg.accepted.size
 		l.number = seg.head.Segment
 	}
-	if len(segs) > 0 {
-		l.acked = max(l.acked, segs[0].head.First-1)
-	}
-	l.next = last + 1
+	l.next, l.base = last+1, last
 	now := l.o.Now()
 	for _, seg := range segs {
 		if seg.accepted.last > l.acked {
@@ -205,22 +202,26 @@ func (l *Log) loadDir() error {
 	return nil
 }
 
-// loadAck reads the ack file. One that is not there says nothing, one that is damaged is told by Damage.
-func (l *Log) loadAck() (ackState, error) {
-	b, err := readSmall(l.o.FS, filepath.Join(l.path, ackName), maxAck)
+// loadAck reads the ack file of a directory with these segments. One that is not there means that nothing was
+// acknowledged. One that is damaged is returned as damage; then what was deleted before the first segment tells what
+// was acknowledged.
+func loadAck(f fsx.FS, dir string, segs []*segment) (ackState, []CorruptError, error) {
+	b, err := readSmall(f, filepath.Join(dir, ackName), maxAck)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
-		return ackState{}, nil
+		return ackState{}, nil, nil
 	case err != nil:
-		return ackState{}, fmt.Errorf("read ack file: %w", err)
+		return ackState{}, nil, fmt.Errorf("read ack file: %w", err)
 	}
 	a, err := parseAck(b)
 	var ce *CorruptError
 	if errors.As(err, &ce) {
-		l.damage = append(l.damage, *ce)
-		return ackState{}, nil
+		if len(segs) > 0 && segs[0].damaged == "" {
+			a.through = segs[0].head.First - 1
+		}
+		return a, []CorruptError{*ce}, nil
 	}
-	return a, err
+	return a, nil, err
 }
 
 // readSmall reads a file of at most limit bytes; of a longer one it reads one byte more than limit.
