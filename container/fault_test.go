@@ -192,7 +192,7 @@ func TestLittleSpaceStopsTaking(t *testing.T) {
 	t.Parallel()
 	fsys := fsxtest.New()
 	mkdir(t, fsys)
-	fsys.Limit(3 << 20)
+	fsys.Limit(16 << 20)
 	w, err := Create("/out/c.zip", testHeader(), Options{FS: fsys, SyncEvery: 5 * time.Millisecond, MinFreeBytes: 1 << 20, Method: Store})
 	if err != nil {
 		t.Fatal(err)

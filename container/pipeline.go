@@ -276,7 +276,14 @@ func (l *largeMember) next(p *pipeline) *block {
 		return b
 	default:
 	}
-	timer := time.NewTimer(p.stall)
+	if l.retired() {
+		return nil
+	}
+	patience := p.stall
+	if l.part > 1 {
+		patience = p.stall / 32 // its source is known to be slow
+	}
+	timer := time.NewTimer(patience)
 	defer timer.Stop()
 	for {
 		select {
@@ -288,9 +295,22 @@ func (l *largeMember) next(p *pipeline) *block {
 					return b
 				}
 			}
-			timer.Reset(p.stall)
+			timer.Reset(patience)
 		}
 	}
+}
+
+// madeWay says whether the member takes no more blocks.
+func (l *largeMember) madeWay() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.yielded
+}
+
+func (l *largeMember) retired() bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.yielded && len(l.blocks) == 0
 }
 
 // yield makes way unless a block has arrived meanwhile.
@@ -314,6 +334,7 @@ func (l *largeMember) write(p *pipeline) error {
 		return err
 	}
 	mw.member.UploadID = l.upload.ID
+	pace := pace{since: time.Now()}
 	for {
 		b := l.next(p)
 		if b == nil {
@@ -333,7 +354,34 @@ func (l *largeMember) write(p *pipeline) error {
 		}
 		l.upload.StoredSize = l.before + mw.member.Size
 		p.sink.progress(&l.upload, &mw.member)
+		if pace.slow(p, mw.member.Size) {
+			l.retire()
+		}
 	}
+}
+
+// pace measures how fast the source of a large member is.
+type pace struct {
+	since time.Time
+	from  int64 // bytes at since
+}
+
+// slow says whether others wait for a source that has given less than a
+// a megabyte in the stall time.
+func (s *pace) slow(p *pipeline, size int64) bool {
+	if time.Since(s.since) < p.stall {
+		return false
+	}
+	slow := size-s.from < 1<<20 && len(p.queue) > 0
+	s.since, s.from = time.Now(), size
+	return slow
+}
+
+// retire makes way once the blocks that were pushed are appended.
+func (l *largeMember) retire() {
+	l.mu.Lock()
+	l.yielded = true
+	l.mu.Unlock()
 }
 
 func (l *largeMember) appendBlock(mw *memberWriter, b *block) error {

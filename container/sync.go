@@ -155,6 +155,19 @@ func (u *upload) recordSlow(now time.Time) error {
 	return nil
 }
 
+// spaceEvery is how much the output may grow until the free space is asked for
+// again, besides after every sync.
+const spaceEvery = 4 << 20
+
+// checkSpaceSoon asks for the free space if the output has grown enough since
+// it was last asked for: a fast source can fill a disk between two syncs.
+func (w *Writer) checkSpaceSoon() {
+	now, last := w.out.offset()+w.spool.Size(), w.spaceAt.Load()
+	if now-last >= spaceEvery && w.spaceAt.CompareAndSwap(last, now) {
+		w.checkSpace()
+	}
+}
+
 // checkSpace stops taking rows and uploads when the free space would not hold
 // what Close writes.
 func (w *Writer) checkSpace() {
@@ -165,7 +178,7 @@ func (w *Writer) checkSpace() {
 	if err != nil {
 		return // a file system that does not tell is no reason to stop
 	}
-	need := w.opts.MinFreeBytes + uint64(w.reserve())
+	need := w.opts.MinFreeBytes + uint64(w.reserve()+w.pipe.waiting.bytes()+2*spaceEvery)
 	if free >= need {
 		return
 	}

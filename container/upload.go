@@ -275,10 +275,7 @@ func (u *upload) queueRest(ctx context.Context) error {
 		return u.queueSmall(ctx)
 	}
 	if len(u.buf) == 0 && u.large != nil {
-		u.large.mu.Lock()
-		yielded := u.large.yielded
-		u.large.mu.Unlock()
-		if yielded {
+		if u.large.madeWay() {
 			putBuffer(u.buf)
 			if u.rec.Upload.Ranges != nil {
 				return nil

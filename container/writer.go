@@ -39,10 +39,11 @@ type Writer struct {
 	spool  *spool.Log
 	enc    *entry.RowsEncoder
 
-	gate   sync.RWMutex // held for reading by every call, for writing by Close
-	closed bool
-	lastID atomic.Uint64
-	limit  atomic.Pointer[error] // why nothing more is taken, though the output is sound
+	gate    sync.RWMutex // held for reading by every call, for writing by Close
+	closed  bool
+	lastID  atomic.Uint64
+	spaceAt atomic.Int64          // size of the output and its spool when the free space was last asked for
+	limit   atomic.Pointer[error] // why nothing more is taken, though the output is sound
 
 	mu  sync.Mutex // orders the spool and the ledger
 	led *ledger
@@ -237,6 +238,10 @@ func (w *Writer) room() error {
 	if err := w.pipe.failure(); err != nil {
 		return err
 	}
+	if p := w.limit.Load(); p != nil {
+		return *p
+	}
+	w.checkSpaceSoon()
 	if p := w.limit.Load(); p != nil {
 		return *p
 	}
