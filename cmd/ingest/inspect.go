@@ -33,9 +33,9 @@ type inspection struct {
 	Artifacts []string `json:"artifacts"`
 	StateName string   `json:"state_name"`
 	container.Info
-	Sources   []container.SourceInfo `json:"sources"`
-	Outcomes  []flow.OutcomeStat     `json:"outcomes"`
-	Problems  []container.Problem    `json:"problems"`
+	Sources  []container.SourceInfo `json:"sources"`
+	Outcomes []flow.OutcomeStat     `json:"outcomes"`
+	Problems []container.Problem    `json:"problems"`
 }
 
 func inspect(ctx context.Context, c *command.Context) (err error) {

@@ -84,7 +84,7 @@ func appendNamed(dst, row []byte, source string) []byte {
 	if err != nil { // a string always has a form
 		name = []byte(`""`)
 	}
-	if bytes.Contains(row, []byte(`_Source"`)) {
+	if bytes.Contains(row, []byte(`_Source"`)) || bytes.Contains(row, []byte(`\u00`)) {
 		dst = appendRenamed(dst, row)
 	} else {
 		dst = append(dst, row...)

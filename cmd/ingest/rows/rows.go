@@ -86,6 +86,9 @@ func Cells(object []byte, f func(key, value []byte) bool) {
 		keyEnd := skipValue(object, i)
 		value := skipSpace(object, keyEnd)
 		value = skipSpace(object, value+1) // :
+		if value >= len(object) {
+			return
+		}
 		end := skipValue(object, value)
 		if !f(object[i:keyEnd], object[value:end]) {
 			return
@@ -114,7 +117,7 @@ func skipValue(b []byte, i int) int {
 					i++
 				}
 			}
-			i++
+			i = min(i+1, len(b))
 		case '{', '[':
 			depth++
 			i++
