@@ -1,12 +1,12 @@
 package zipx
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"hash/crc32"
 	"io"
 	"math"
-	"strings"
 )
 
 // attempt examines the place pos. The result is never nil; for none only its End
@@ -32,7 +32,7 @@ func (s *Salvager) attempt(pos int64) (*Found, verdict, error) {
 		return f, none, fmt.Errorf("read member %.200q at offset %d: %w", f.Member.Name, pos, err)
 	}
 	if v != whole {
-		s.decoded += f.End - f.Data + int64(min(f.Prefix, math.MaxInt64/4))
+		s.decoded += inputBuffer + f.End - f.Data + int64(min(f.Prefix, math.MaxInt64/4))
 	}
 	f.Complete, f.Cut = v == whole, v == cut
 	return f, v, nil
@@ -63,7 +63,7 @@ func (s *Salvager) header(pos int64) (*Found, *local, error) {
 		return f, nil, err
 	}
 	f.End += int64(len(b))
-	if len(b) < variable || strings.IndexByte(string(b[:h.nameLen]), 0) >= 0 {
+	if len(b) < variable || bytes.IndexByte(b[:h.nameLen], 0) >= 0 || !tiled(b[h.nameLen:]) {
 		return f, nil, nil
 	}
 	f.Data = f.End
@@ -76,6 +76,19 @@ func (s *Salvager) header(pos int64) (*Found, *local, error) {
 		f.Declared = h.usize
 	}
 	return f, &h, nil
+}
+
+// tiled tells whether an extra field consists of whole fields, up to zeros that
+// align the data.
+func tiled(b []byte) bool {
+	for len(b) >= 4 {
+		size := 4 + int(b[2]) + int(b[3])<<8
+		if size > len(b) {
+			break
+		}
+		b = b[size:]
+	}
+	return len(bytes.Trim(b, "\x00")) == 0
 }
 
 // attemptWhole examines a member whose header has the sizes.
@@ -203,9 +216,14 @@ func (s *Salvager) attemptStored(f *Found) (verdict, error) {
 			f.End = at + int64(n)
 			return whole, nil
 		}
+		if len(b) < maxDescriptor && descriptorTorn(b, m) {
+			f.Reason, f.End = "the file ends inside the descriptor", s.size
+			return cut, nil
+		}
 		if b, err = s.w.view(at, 1); err != nil {
 			return bad, err
 		}
+		s.scanned += signatureCost
 		crc, done = crc32.Update(crc, crc32.IEEETable, b), at+1
 	}
 	return f.reject("no descriptor follows the data"), nil

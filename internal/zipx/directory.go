@@ -13,10 +13,12 @@ import (
 type dirReader struct {
 	r        io.ReaderAt
 	off, end int64 // of what the buffer does not hold yet
+	step     int   // least size of the buffer
 	buf      []byte
 	rest     []byte
 }
 
+// dirBuffer is the buffer of a walk over the whole directory.
 const dirBuffer = 64 << 10
 
 // left returns how many bytes of the directory were not taken.
@@ -30,8 +32,8 @@ func (d *dirReader) peek(n int) ([]byte, error) {
 	if int64(n) > d.left() {
 		return nil, io.ErrUnexpectedEOF
 	}
-	if need := max(n, dirBuffer); len(d.buf) < need {
-		bigger := make([]byte, need)
+	if len(d.buf) < n {
+		bigger := make([]byte, max(n, d.step))
 		d.rest = bigger[:copy(bigger, d.rest)]
 		d.buf = bigger
 	} else {
@@ -53,30 +55,19 @@ func (d *dirReader) take(n int) { d.rest = d.rest[n:] }
 // walk calls each for every directory record, with its offset in the directory,
 // until it returns false. The record's name is valid during the call.
 func (a *Archive) walk(each func(at int64, c *central) bool) error {
-	d := dirReader{r: a.dir, off: a.dirAt, end: a.dirAt + a.dirSize}
+	d := dirReader{r: a.dir, off: a.dirAt, end: a.dirAt + a.dirSize, step: dirBuffer}
 	if err := a.checkLost(); err != nil {
 		return err
 	}
 	var n, plain uint64
 	for d.left() > 0 {
 		at := a.dirSize - d.left()
-		b, err := d.peek(centralLen)
-		if err == nil && binary.LittleEndian.Uint32(b) == sigDirSignature {
+		b, err := d.record()
+		if errors.Is(err, errDirSignature) {
 			break
 		}
-		if err == nil && binary.LittleEndian.Uint32(b) != sigCentral {
-			return a.dirError(at, "no directory record")
-		}
-		size := 0
-		if err == nil {
-			size = centralSize(b)
-			b, err = d.peek(size)
-		}
-		if errors.Is(err, io.ErrUnexpectedEOF) {
-			return a.dirError(at, "directory ends inside a record")
-		}
 		if err != nil {
-			return err
+			return a.recordError(at, err)
 		}
 		c, reason := parseCentral(b)
 		if reason != "" {
@@ -90,7 +81,7 @@ func (a *Archive) walk(each func(at int64, c *central) bool) error {
 		if !each(at, &c) {
 			return nil
 		}
-		d.take(size)
+		d.take(len(b))
 	}
 	if a.exact && n != a.count || n&max16 != a.count&max16 {
 		return a.dirError(a.dirSize, fmt.Sprintf("directory has %d members, its end record says %d", n, a.count))
@@ -100,6 +91,41 @@ func (a *Archive) walk(each func(at int64, c *central) bool) error {
 
 // sigDirSignature begins the digital signature that may follow the records.
 const sigDirSignature = 0x05054b50
+
+var (
+	errDirSignature = errors.New("digital signature")
+	errNoRecord     = errors.New("no directory record")
+)
+
+// record returns the next whole record without taking it.
+func (d *dirReader) record() ([]byte, error) {
+	b, err := d.peek(4)
+	if err != nil {
+		return nil, err
+	}
+	switch binary.LittleEndian.Uint32(b) {
+	case sigDirSignature:
+		return nil, errDirSignature
+	case sigCentral:
+	default:
+		return nil, errNoRecord
+	}
+	if b, err = d.peek(centralLen); err != nil {
+		return nil, err
+	}
+	return d.peek(centralSize(b))
+}
+
+// recordError returns the error of a record at an offset in the directory.
+func (a *Archive) recordError(at int64, err error) error {
+	switch {
+	case errors.Is(err, io.ErrUnexpectedEOF):
+		return a.dirError(at, "directory ends inside a record")
+	case errors.Is(err, errNoRecord), errors.Is(err, errDirSignature):
+		return a.dirError(at, errNoRecord.Error())
+	}
+	return err
+}
 
 // checkLost refuses a directory that is empty while its end record counts
 // members.
@@ -175,17 +201,10 @@ func (a *Archive) Lookup(name string) (Member, error) {
 
 // memberAt reads the member whose record is at an offset in the directory.
 func (a *Archive) memberAt(at int64) (Member, error) {
-	d := dirReader{r: a.dir, off: a.dirAt + at, end: a.dirAt + a.dirSize}
-	d.buf = make([]byte, min(256, d.left()))
-	b, err := d.peekSmall(centralLen)
-	if err == nil {
-		b, err = d.peekSmall(centralSize(b))
-	}
-	if errors.Is(err, io.ErrUnexpectedEOF) {
-		return Member{}, a.dirError(at, "directory ends inside a record")
-	}
+	d := dirReader{r: a.dir, off: a.dirAt + at, end: a.dirAt + a.dirSize, step: 256}
+	b, err := d.record()
 	if err != nil {
-		return Member{}, err
+		return Member{}, a.recordError(at, err)
 	}
 	c, reason := parseCentral(b)
 	if reason != "" {
@@ -193,20 +212,6 @@ func (a *Archive) memberAt(at int64) (Member, error) {
 	}
 	c.m.Name = string(c.name)
 	return c.m, nil
-}
-
-// peekSmall is peek with a buffer no larger than needed.
-func (d *dirReader) peekSmall(n int) ([]byte, error) {
-	if n > len(d.rest) && n <= len(d.buf) && int64(n) <= d.left() {
-		have := copy(d.buf, d.rest)
-		k := int(min(int64(len(d.buf)-have), d.end-d.off))
-		if err := readAt(d.r, d.buf[have:have+k], d.off); err != nil {
-			return nil, fmt.Errorf("read directory at offset %d: %w", d.off, err)
-		}
-		d.off += int64(k)
-		d.rest = d.buf[:have+k]
-	}
-	return d.peek(n)
 }
 
 // nameIndex finds directory records by the hash of their names: an open

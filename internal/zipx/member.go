@@ -271,7 +271,8 @@ func (r *memberReader) Close() error {
 	return nil
 }
 
-// plainReader reads unchecked plain bytes.
+// plainReader reads unchecked plain bytes and ends after so many, whatever
+// follows them.
 type plainReader struct {
 	d    *decoder
 	left uint64
@@ -289,7 +290,9 @@ func (r *plainReader) Read(p []byte) (int, error) {
 		p = p[:r.left]
 	}
 	n, err := r.d.Read(p)
-	r.left -= uint64(n)
+	if r.left -= uint64(n); r.left == 0 && n > 0 {
+		err = nil
+	}
 	return n, err
 }
 

@@ -416,4 +416,6 @@ func TestManyMembers(t *testing.T) {
 	}
 }
 
-func nameOf(i int) string { return "uploads/file/directory/" + hex.EncodeToString([]byte{byte(i >> 16), byte(i >> 8), byte(i)}) }
+func nameOf(i int) string {
+	return "uploads/file/directory/" + hex.EncodeToString([]byte{byte(i >> 16), byte(i >> 8), byte(i)})
+}

@@ -18,8 +18,8 @@ type Found struct {
 	Start, Data, End int64
 	// Complete means that data, CRC and sizes agree.
 	Complete bool
-	// Cut means that the file ends inside the record, and that the data up to
-	// there shows no damage.
+	// Cut means that the file ends inside the record, or was not written from some
+	// place in it on, and that the data up to there shows no damage.
 	Cut bool
 	// Resynced means that the record does not follow another, but was found by
 	// searching behind damage. It may be a member of an archive that is stored
@@ -67,7 +67,7 @@ func NewSalvager(r io.ReaderAt, from, size int64, l Limits) *Salvager {
 	return &Salvager{
 		r: r, from: from, size: size, limits: a.limits, a: a,
 		w:         window{r: r, size: size},
-		budget:    16*max(size-from, 0) + 64<<20,
+		budget:    8*max(size-from, 0) + 32<<20,
 		directory: -1,
 	}
 }
@@ -89,8 +89,8 @@ func (s *Salvager) Trailing() int64 { return s.trailing }
 // Members yields what is found, in file order, with memory that does not depend
 // on the file. Each record is decoded to prove it. Where a record is damaged and
 // its end cannot be told, the file is searched for the next local header whose
-// content proves itself. Work in vain is bounded: once it exceeds 16 times the
-// file, what was decoded is not searched again.
+// content proves itself. Work in vain is bounded: once it exceeds 8 times the file,
+// what was decoded is not searched again.
 //
 // Members ends at the central directory, at the end of the file, or with an
 // error: that of the file, or a *LimitError.
@@ -117,15 +117,14 @@ func (s *Salvager) walk(emit func(*Found) bool) error {
 	pos, resynced := s.from, false
 	var next *Found // found already by a search
 	for pos < s.size {
-		f, v := next, whole
+		var err error
+		f, v := next, verdictOf(next)
 		if next = nil; f == nil {
-			var err error
 			if f, v, err = s.attempt(pos); err != nil {
 				return err
 			}
 			f.Resynced = resynced
 		}
-		var err error
 		switch v {
 		case none:
 			if found, err := s.atDirectory(pos, resynced); found || err != nil {
@@ -141,8 +140,8 @@ func (s *Salvager) walk(emit func(*Found) bool) error {
 			next.Skipped = next.Start - pos
 			pos, resynced = next.Start, true
 			continue
-		case bad:
-			if next, err = s.settle(f); err != nil {
+		case bad, cut:
+			if next, err = s.settle(f, v); err != nil {
 				return err
 			}
 			resynced = resynced || next != nil
@@ -269,25 +268,80 @@ func (s *Salvager) search(pos int64) (*Found, error) {
 	return torn, nil
 }
 
-// settle finds the end of the damaged record f: where its header or a matching
-// descriptor says, if another record or the directory follows there, else where
-// a search finds the next record, which it returns.
-func (s *Salvager) settle(f *Found) (next *Found, err error) {
-	end, dataEnd, err := s.damagedEnd(f)
-	if err != nil {
+// verdictOf returns what a search thought of f, which may be nil.
+func verdictOf(f *Found) verdict {
+	if f != nil && f.Cut {
+		return cut
+	}
+	return whole
+}
+
+// settle finds the end of the damaged or cut record f: where its header or a
+// matching descriptor says, if another record or the directory follows there.
+// Otherwise a cut record ends where the file does, or where a part of the file
+// begins that was never written, and a damaged one at the next record, for which
+// the rest is searched. A record that was found by that is returned.
+func (s *Salvager) settle(f *Found, v verdict) (next *Found, err error) {
+	end, dataEnd := int64(-1), int64(-1)
+	if v == bad || f.Member.Descriptor {
+		if end, dataEnd, err = s.damagedEnd(f); err != nil {
+			return nil, err
+		}
+	}
+	if end >= 0 {
+		if f.Cut = false; v == cut {
+			f.Reason = "data is damaged"
+		}
+		f.End = end
+		return nil, s.measure(f, dataEnd)
+	}
+	from, hole := f.Start+4, int64(-1)
+	if v == cut {
+		if f.Member.Method != Store {
+			hole, err = s.findHole(f.Data)
+		}
+		if err != nil || hole < 0 {
+			return nil, err
+		}
+		from = hole
+	}
+	if next, err = s.search(from); err != nil {
 		return nil, err
 	}
-	if end < 0 {
-		if next, err = s.search(f.Start + 4); err != nil {
-			return nil, err
-		}
-		if end, err = s.searchedEnd(f, next); err != nil {
-			return nil, err
-		}
-		dataEnd = end
+	if end, err = s.searchedEnd(f, next); err != nil {
+		return nil, err
 	}
-	f.End = end
-	return next, s.measure(f, dataEnd)
+	f.End, f.Data = end, min(f.Data, end)
+	if f.Member.Method == Store && f.Member.Descriptor && end == s.size {
+		f.Cut, f.Reason = true, "the file ends inside the member"
+	}
+	if hole >= 0 {
+		f.Reason, end = "the file was not written inside the member", hole
+	}
+	return next, s.measure(f, end)
+}
+
+// holeSize is how many zero bytes in compressed data are taken for a part of the
+// file that was never written.
+const holeSize = 4096
+
+// findHole returns where the first hole begins from pos on, or -1.
+func (s *Salvager) findHole(pos int64) (int64, error) {
+	for pos+holeSize <= s.size {
+		b, err := s.w.view(pos, holeSize)
+		if err != nil {
+			return -1, fmt.Errorf("search for a hole from offset %d: %w", pos, err)
+		}
+		last := len(b) - 1
+		for last >= 0 && b[last] == 0 {
+			last--
+		}
+		if last < 0 {
+			return pos, nil
+		}
+		pos += int64(last) + 1
+	}
+	return -1, nil
 }
 
 // searchedEnd returns where the record f must have ended, given what was found
@@ -327,7 +381,7 @@ func (s *Salvager) damagedEnd(f *Found) (end, dataEnd int64, err error) {
 			s.scanned += s.size - pos
 			break
 		}
-		s.scanned += at + 4 - pos
+		s.scanned += at + 4 - pos + signatureCost
 		b, err := s.w.view(at, maxDescriptor)
 		if err != nil {
 			return -1, -1, err
@@ -344,6 +398,9 @@ func (s *Salvager) damagedEnd(f *Found) (end, dataEnd int64, err error) {
 	}
 	return -1, -1, nil
 }
+
+// signatureCost is the work, in bytes, of looking at what follows a signature.
+const signatureCost = 64
 
 // descriptorDistance returns the compressed size in a descriptor of n bytes.
 func descriptorDistance(b []byte, n int) uint64 {

@@ -27,39 +27,62 @@ func (w *window) view(off int64, n int) ([]byte, error) {
 		return nil, nil
 	}
 	if off < w.at || off+int64(n) > w.at+int64(len(w.buf)) {
-		if w.mem == nil {
-			w.mem = make([]byte, windowSize)
-		}
-		k := int(min(int64(len(w.mem)), w.size-off))
-		got, err := w.r.ReadAt(w.mem[:k], off)
-		if err != nil && !errors.Is(err, io.EOF) {
-			w.buf = nil
+		if err := w.load(off); err != nil {
 			return nil, err
 		}
-		w.at, w.buf = off, w.mem[:got]
 	}
 	have := w.buf[off-w.at:]
 	return have[:min(n, len(have))], nil
 }
 
-// ReadAt reads through the window.
-func (w *window) ReadAt(p []byte, off int64) (int, error) {
-	b, err := w.view(off, min(len(p), windowSize))
-	n := copy(p, b)
-	if err == nil && n < len(p) && n < windowSize {
-		err = io.EOF
+// rest returns what the window has at off, or else what it has after moving
+// there: at least n bytes, unless the file ends.
+func (w *window) rest(off int64, n int) ([]byte, error) {
+	if _, err := w.view(off, n); err != nil || off >= w.size {
+		return nil, err
 	}
-	return n, err
+	return w.buf[off-w.at:], nil
 }
 
-// find returns where the four bytes of a signature next begin, from off up to
-// end, or -1.
+// load moves the window to off, which is before the end of the file.
+func (w *window) load(off int64) error {
+	if w.mem == nil {
+		w.mem = make([]byte, min(windowSize, w.size))
+	}
+	n, err := w.r.ReadAt(w.mem[:min(int64(len(w.mem)), w.size-off)], off)
+	if err != nil && !errors.Is(err, io.EOF) {
+		w.buf = nil
+		return err
+	}
+	w.at, w.buf = off, w.mem[:n]
+	return nil
+}
+
+// ReadAt reads through the window.
+func (w *window) ReadAt(p []byte, off int64) (int, error) {
+	done := 0
+	for done < len(p) {
+		b, err := w.rest(off+int64(done), 1)
+		if err != nil {
+			return done, err
+		}
+		if len(b) == 0 {
+			return done, io.EOF
+		}
+		done += copy(p[done:], b)
+	}
+	return done, nil
+}
+
+// find returns where the bytes of a signature next begin, from off up to end, or
+// -1.
 func (w *window) find(sig string, off, end int64) (int64, error) {
 	for off+int64(len(sig)) <= end {
-		b, err := w.view(off, int(min(windowSize, end-off)))
+		b, err := w.rest(off, len(sig))
 		if err != nil {
 			return -1, err
 		}
+		b = b[:min(int64(len(b)), end-off)]
 		if len(b) < len(sig) {
 			return -1, nil
 		}
