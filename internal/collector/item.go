@@ -158,9 +158,5 @@ func (c *collection) attempt(ctx context.Context, it *artifacts.Item, g *guard) 
 
 // oneLine is a text of VQL for a message.
 func oneLine(text string) string {
-	line := strings.Join(strings.Fields(text), " ")
-	if len(line) > 200 {
-		line = line[:200] + "..."
-	}
-	return strings.ToValidUTF8(line, "?")
+	return clip(strings.Join(strings.Fields(text), " "), 200)
 }

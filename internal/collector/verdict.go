@@ -132,9 +132,9 @@ func (g *guard) outlook() (all []tally, failing int, detail string) {
 		r := g.targets[name]
 		counts[r.Outcome]++
 		if example == "" && r.Outcome.Failure() {
-			example = name
+			example = clip(name, 80)
 			if r.Detail != "" {
-				example += ": " + r.Detail
+				example += ": " + clip(r.Detail, 200)
 			}
 		}
 	}
@@ -155,12 +155,24 @@ func (g *guard) outlook() (all []tally, failing int, detail string) {
 		}
 	}
 	if len(parts) > 0 {
-		detail = fmt.Sprintf("of %d targets: %s", total, strings.Join(parts, ", "))
+		noun := "targets"
+		if total == 1 {
+			noun = "target"
+		}
+		detail = fmt.Sprintf("of %d %s: %s", total, noun, strings.Join(parts, ", "))
 	}
 	if example != "" {
 		detail += " (" + example + ")"
 	}
 	return all, failing, detail
+}
+
+// clip shortens text for a message to about n bytes.
+func clip(text string, n int) string {
+	if len(text) <= n {
+		return text
+	}
+	return strings.ToValidUTF8(text[:n], "") + "..."
 }
 
 // onlyOutcome is the one failing outcome of all failing targets, or failed
