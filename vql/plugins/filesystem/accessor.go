@@ -93,7 +93,7 @@ func (a *fileAccessor) open(ctx context.Context, p vql.Path) (*file, error) {
 func (a *fileAccessor) openNow(name string) openAnswer {
 	before, err := followed(name)
 	if err == nil {
-		err = a.refuse(name, before.mode)
+		err = a.refuse(name, &before)
 	}
 	if err != nil {
 		return openAnswer{err: err}
@@ -104,7 +104,7 @@ func (a *fileAccessor) openNow(name string) openAnswer {
 	}
 	now, err := h.fact()
 	if err == nil && (now.inode != before.inode || now.device != before.device) {
-		err = a.refuse(name, now.mode) // it was exchanged meanwhile
+		err = a.refuse(name, &now) // it was exchanged meanwhile
 	}
 	if err != nil {
 		_ = h.close()
@@ -116,9 +116,10 @@ func (a *fileAccessor) openNow(name string) openAnswer {
 	return openAnswer{h: h, fact: now}
 }
 
-func (a *fileAccessor) refuse(name string, mode fs.FileMode) error {
+func (a *fileAccessor) refuse(name string, f *fact) error {
+	mode := f.mode
 	switch {
-	case mode.IsRegular():
+	case mode.IsRegular() || isNull(f):
 		return nil
 	case mode.IsDir():
 		return fmt.Errorf("open %s: %w", name, ErrIsDirectory)

@@ -242,3 +242,7 @@ func readlinkAt(dir int, name string) string {
 
 // joinName puts a path together as the system takes it.
 func joinName(components []string) string { return "/" + strings.Join(components, "/") }
+
+// isNull says whether a file is the null device, which reads as an empty file:
+// links to it stand for things that are switched off.
+func isNull(f *fact) bool { return f.mode&fs.ModeCharDevice != 0 && f.special == unix.Mkdev(1, 3) }

@@ -27,6 +27,8 @@ func outcomeOf(err error) flow.Outcome {
 		return flow.Denied
 	case errors.Is(err, fs.ErrNotExist):
 		return flow.Missing
+	case errors.Is(err, ErrNotRegular), errors.Is(err, ErrIsDirectory):
+		return flow.NotApplicable // it has no content that could be lost
 	case isLocked(err):
 		return flow.Locked
 	}

@@ -69,7 +69,7 @@ func TestUploadSpecialFiles(t *testing.T) {
 	if len(rows) != 2 || !strings.Contains(rows[0], "FIFO") || rows[1] != `{"E":null}` {
 		t.Errorf("rows %q", rows)
 	}
-	if d := cmp.Diff([]string{"* collected", root + "/fifo failed"}, q.sink.outcomes()); d != "" {
+	if d := cmp.Diff([]string{"* collected", root + "/fifo not_applicable"}, q.sink.outcomes()); d != "" {
 		t.Error(d)
 	}
 	if len(q.sink.uploads) != 1 || q.sink.uploads[0].data.String() != "plain" {

@@ -8,6 +8,7 @@ import (
 	"fmt"
 	"io"
 	"regexp"
+	"slices"
 	"strconv"
 
 	"satchel/vql"
@@ -19,6 +20,9 @@ const (
 	maxBuffer     = 64 << 20
 	maxColumns    = 10_000
 )
+
+// lineEnd ends a record unless a query says otherwise.
+var lineEnd = regexp.MustCompile(`\r?\n`)
 
 // bufferSize checks a size that a query asks for.
 func bufferSize(n int64) (int, error) {
@@ -94,7 +98,7 @@ func splitRecordsPlugin() vql.Plugin {
 				return err
 			}
 		}
-		record := regexp.MustCompile(`\r?\n`)
+		record := lineEnd
 		if a.RecordRegex != "" {
 			if record, err = s.Regexp(a.RecordRegex); err != nil {
 				return err
@@ -117,25 +121,21 @@ type splitter struct {
 	field   *regexp.Regexp // nil: the record is one column
 	columns []string
 	headers bool
-	count   int // most columns, 0 for any number
+	count   int // most columns, the last with all the rest; 0 for any number
 
 	names []string // as the first record of the file tells them
 	shape *vql.Columns
 }
 
 func (sp *splitter) row(record string) (vql.Row, bool) {
-	most := -1
-	switch {
-	case sp.count > 0:
-		most = sp.count
-	case len(sp.columns) > 0:
-		most = len(sp.columns)
-	}
 	parts := []string{record}
 	if sp.field != nil {
-		if parts = sp.field.Split(record, min(max(most, -1), maxColumns)); most < 0 && len(parts) > maxColumns {
-			parts = parts[:maxColumns]
+		most := maxColumns + 1
+		if sp.count > 0 {
+			most = sp.count
 		}
+		parts = sp.field.Split(record, most)
+		parts = parts[:min(len(parts), maxColumns)]
 	}
 	if sp.headers && sp.names == nil && len(sp.columns) == 0 {
 		sp.names = parts
@@ -288,40 +288,45 @@ func matches(r io.Reader, patterns []*regexp.Regexp, size int, take func(pattern
 		if end {
 			return nil
 		}
-		buf = buf[:copy(buf, buf[limit:])]
+		keep := max(0, limit-1) // a byte to look back at
+		buf = buf[:copy(buf, buf[keep:])]
 		for i := range from {
-			from[i] = max(0, from[i]-limit)
+			from[i] -= keep
 		}
 	}
 }
 
-// matchIn gives the matches of one pattern that begin before limit, and returns
-// where to go on.
+// matchIn gives the matches of one pattern that begin at or after from and
+// before limit, and returns where to go on. The byte before from is looked at,
+// so that ^ and \b mean the same in the middle of a stream.
 func matchIn(buf []byte, from, limit int, re *regexp.Regexp, take func([]string) error) (int, error) {
-	named := false
-	for _, name := range re.SubexpNames() {
-		named = named || name != ""
+	names := re.SubexpNames()
+	named := slices.ContainsFunc(names, func(name string) bool { return name != "" })
+	start := max(0, from-1)
+	all := re.FindAllSubmatchIndex(buf[start:], -1)
+	if len(all) > 0 && start+all[0][0] < from {
+		start = from
+		all = re.FindAllSubmatchIndex(buf[start:], -1)
 	}
-	for from < limit {
-		at := re.FindSubmatchIndex(buf[from:])
-		if at == nil || from+at[0] >= limit {
-			return limit, nil
+	for _, at := range all {
+		if start+at[0] >= limit {
+			break
 		}
 		var groups []string
-		for i, name := range re.SubexpNames() {
+		for i, name := range names {
 			if i == 0 || named && name == "" {
 				continue
 			}
 			if at[2*i] < 0 {
 				groups = append(groups, "")
 			} else {
-				groups = append(groups, string(buf[from+at[2*i]:from+at[2*i+1]]))
+				groups = append(groups, string(buf[start+at[2*i]:start+at[2*i+1]]))
 			}
 		}
 		if err := take(groups); err != nil {
 			return 0, err
 		}
-		from += max(at[1], at[0]+1) // an empty match must not stay
+		from = start + max(at[1], at[0]+1) // an empty match must not stay
 	}
-	return from, nil
+	return max(from, limit), nil
 }
