@@ -169,6 +169,7 @@ func (r *request) engine(c *command.Context) *collector.VQL {
 
 // run collects into a new container.
 func (r *request) run(ctx context.Context, c *command.Context) error {
+	begun := c.Env.Now()
 	host := hostFacts(ctx, c)
 	path, err := outputPath(c, host.Hostname)
 	if err != nil {
@@ -192,7 +193,7 @@ func (r *request) run(ctx context.Context, c *command.Context) error {
 	c.Console.Notef("collecting %s into %s", strings.Join(r.artifactNames(), ", "), path)
 	engine := r.engine(c)
 	summary, runErr := collector.Run(ctx, r.plan, engine, w, collector.Options{
-		Timeout: r.limits.timeout, MaxFileBytes: r.limits.maxFileSize, Throttle: engine.Options.Throttle,
+		Timeout: r.remaining(c.Env.Now().Sub(begun)), MaxFileBytes: r.limits.maxFileSize, Throttle: engine.Options.Throttle,
 		Now: c.Env.Now, Own: collector.OwnFiles(w.Paths()...), Full: full, Changed: showProgress(c.Console),
 	})
 	c.Console.Progress("closing the container")
@@ -205,6 +206,14 @@ func (r *request) run(ctx context.Context, c *command.Context) error {
 		return err
 	}
 	return exit(ctx, summary, runErr)
+}
+
+// remaining is what is left of the promised time, 0 when none was promised.
+func (r *request) remaining(used time.Duration) time.Duration {
+	if r.limits.timeout == 0 {
+		return 0
+	}
+	return max(r.limits.timeout-used, time.Millisecond)
 }
 
 // full says that the container takes no more for a limit, and can be closed.
@@ -232,9 +241,12 @@ func exit(ctx context.Context, s collector.Summary, runErr error) error {
 func outputPath(c *command.Context, hostname string) (string, error) {
 	name := "Collection-" + fileName(hostname) + "-" + c.Env.Now().UTC().Format("2006-01-02T15_04_05Z") + ".zip"
 	path := c.String("output")
-	if path == "" {
+	switch info, err := os.Stat(path); {
+	case path == "-":
+		return "", command.Usagef("a container cannot be written to standard output: name a file with -o")
+	case path == "":
 		path = name
-	} else if info, err := os.Stat(path); err == nil && info.IsDir() {
+	case err == nil && info.IsDir():
 		path = filepath.Join(path, name)
 	}
 	if _, err := os.Lstat(path); err == nil && !c.Bool("overwrite") {

@@ -192,7 +192,6 @@ type collection struct {
 type totals struct {
 	mu                         sync.Mutex
 	rows, uploads, bytes, logs int64
-	reserved                   int64 // bytes that open and finished uploads count against the limit
 	rowBytes                   int64
 	targets                    map[flow.Outcome]int
 }
@@ -251,13 +250,20 @@ func (c *collection) watch(ctx context.Context) func() {
 
 const tickEvery = 250 * time.Millisecond
 
+// What closing a container is reckoned to take.
+const (
+	closingBase      = 500 * time.Millisecond
+	closingRowBytes  = 30 << 20 // per second
+	closingPerUpload = 60 * time.Microsecond
+)
+
 // reserve is how long before the promised end the items are stopped: time to
-// let them end, and to turn rows into members.
+// let them end, and to turn rows and records into members.
 func (c *collection) reserve() time.Duration {
 	c.totals.mu.Lock()
-	bytes := c.totals.rowBytes
+	bytes, uploads := c.totals.rowBytes, c.totals.uploads
 	c.totals.mu.Unlock()
-	closing := 500*time.Millisecond + time.Duration(float64(bytes)/(30<<20)*float64(time.Second))
+	closing := closingBase + time.Duration(float64(bytes)/closingRowBytes*float64(time.Second)) + time.Duration(uploads)*closingPerUpload
 	return tickEvery + min(closing+c.grace(), c.options.Timeout/2)
 }
 
