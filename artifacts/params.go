@@ -118,9 +118,7 @@ func (p Parameter) validateType(value string) string {
 	case "json_array", "regex_array", "multichoice":
 		return p.validateArray(value)
 	case "csv", "artifactset":
-		if _, err := readCSV(value); err != nil {
-			return fmt.Sprintf("not CSV: %v", err)
-		}
+		return validateCSV(value)
 	}
 	return ""
 }
@@ -148,6 +146,35 @@ func (p Parameter) validateArray(value string) string {
 	return ""
 }
 
+// validateCSV refuses rows that have more cells than the header: mostly a comma
+// that should be in quotes.
+func validateCSV(value string) string {
+	r := newCSV(value)
+	header, err := r.Read()
+	if err == io.EOF {
+		return ""
+	}
+	for n := len(header); err == nil; {
+		var record []string
+		if record, err = r.Read(); len(record) > n {
+			at, _ := r.FieldPos(n)
+			return fmt.Sprintf("line %d of the CSV has %d cells and the header %d; text with a comma in it stands in quotes", at, len(record), n)
+		}
+	}
+	if err != io.EOF {
+		return fmt.Sprintf("not CSV: %v", err)
+	}
+	return ""
+}
+
+func newCSV(text string) *csv.Reader {
+	r := csv.NewReader(strings.NewReader(text))
+	r.FieldsPerRecord = -1
+	r.LazyQuotes = true
+	r.TrimLeadingSpace = true
+	return r
+}
+
 // isTimestamp accepts RFC 3339, a date with or without a time, and seconds
 // since 1970.
 func isTimestamp(value string) bool {
@@ -164,10 +191,7 @@ func isTimestamp(value string) bool {
 
 // readCSV reads CSV text with a header into rows by column name.
 func readCSV(text string) ([]map[string]string, error) {
-	r := csv.NewReader(strings.NewReader(text))
-	r.FieldsPerRecord = -1
-	r.LazyQuotes = true
-	r.TrimLeadingSpace = true
+	r := newCSV(text)
 	header, err := r.Read()
 	if err == io.EOF {
 		return nil, nil

@@ -62,7 +62,7 @@ func TestParameterValidate(t *testing.T) {
 		{Parameter{Type: "json_array"}, []string{"[]", `[1, "a", {}]`}, []string{"{}", "1", "[", "a"}},
 		{Parameter{Type: "regex_array"}, []string{"[]", `["a", "^b$"]`}, []string{`["("]`, "[1]"}},
 		{Parameter{Type: "multichoice", Choices: []string{"a", "b"}}, []string{"[]", `["a"]`, `["a","b"]`}, []string{`["c"]`, "a", "[1]", "[null]"}},
-		{Parameter{Type: "csv"}, []string{"A,B\n1,2\n", "A\n", "A\n\"x, y\"\n"}, nil},
+		{Parameter{Type: "csv"}, []string{"A,B\n1,2\n", "A\n", "A\n\"x, y\"\n", "A,B\n1\n"}, []string{"A\nx,y\n", "Glob\n/a\n/{b,c}\n"}},
 		{Parameter{Type: "yaml"}, []string{"a: b"}, nil},
 		{Parameter{ValidatingRegex: "^[0-9]+$"}, []string{"", "12"}, []string{"a", "12a"}},
 		{Parameter{ValidatingRegex: "(?=cannot)"}, []string{"anything"}, nil},

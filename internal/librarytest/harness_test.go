@@ -181,9 +181,12 @@ func text(results []*result, root string) string {
 	var b strings.Builder
 	for _, r := range results {
 		fmt.Fprintf(&b, "-- %s --\n", r.name)
+		rows := make([]string, 0, len(r.rows))
 		for _, row := range r.rows {
-			b.WriteString(mask(string(row)) + "\n")
+			rows = append(rows, mask(string(row))+"\n")
 		}
+		slices.Sort(rows) // directories have no order
+		b.WriteString(strings.Join(rows, ""))
 		var notes []string
 		for _, p := range r.reports {
 			notes = append(notes, fmt.Sprintf("# %s: %s", p.Target, p.Outcome))
