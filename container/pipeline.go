@@ -334,7 +334,8 @@ func (l *largeMember) write(p *pipeline) error {
 		return err
 	}
 	mw.member.UploadID = l.upload.ID
-	pace := pace{since: time.Now()}
+	began := time.Now()
+	pace := pace{begun: began, since: began}
 	for {
 		b := l.next(p)
 		if b == nil {
@@ -354,27 +355,37 @@ func (l *largeMember) write(p *pipeline) error {
 		}
 		l.upload.StoredSize = l.before + mw.member.Size
 		p.sink.progress(&l.upload, &mw.member)
-		if pace.slow(p, mw.member.Size) {
+		if pace.slow(p, l, mw.member.Size) {
 			l.retire()
 		}
 	}
 }
 
+const (
+	// slowBytes is what a source must give in each stall time to keep its place
+	// while others wait: 16 MiB a second at the default.
+	slowBytes = 8 << 20
+	// holdStalls is for how many stall times a member that waits for its source
+	// may keep its place at any speed: a file that never ends holds nobody.
+	holdStalls = 60
+)
+
 // pace measures how fast the source of a large member is.
 type pace struct {
-	since time.Time
-	from  int64 // bytes at since
+	begun, since time.Time
+	from         int64 // bytes at since
 }
 
-// slow says whether others wait for a source that has given less than a
-// a megabyte in the stall time.
-func (s *pace) slow(p *pipeline, size int64) bool {
-	if time.Since(s.since) < p.stall {
+// slow says whether the member should make way: others wait in the queue, and
+// it is the source that is waited for, which gives little or goes on for long.
+func (s *pace) slow(p *pipeline, l *largeMember, size int64) bool {
+	now := time.Now()
+	if now.Sub(s.since) < p.stall {
 		return false
 	}
-	slow := size-s.from < 1<<20 && len(p.queue) > 0
-	s.since, s.from = time.Now(), size
-	return slow
+	little := size-s.from < slowBytes
+	s.since, s.from = now, size
+	return len(p.queue) > 0 && len(l.blocks) == 0 && (little || now.Sub(s.begun) > holdStalls*p.stall)
 }
 
 // retire makes way once the blocks that were pushed are appended.
