@@ -139,9 +139,7 @@ func (w *wordy) Read(p []byte) (int, error) {
 // ctx ends or the sink fails, and tells the witness of everything accepted. It
 // returns the first error of the sink.
 func load(ctx context.Context, sink flow.Sink, seed uint64, w *witness) error {
-	ctx, cancel := context.WithCancel(ctx)
-	defer cancel()
-	jobs := []func(context.Context, flow.Sink, *rand.Rand, *witness) error{
+	jobs := []job{
 		func(ctx context.Context, s flow.Sink, r *rand.Rand, w *witness) error {
 			return loadRows(ctx, s, sourceFast, 50, 5, r, w)
 		},
@@ -155,8 +153,20 @@ func load(ctx context.Context, sink flow.Sink, seed uint64, w *witness) error {
 		func(ctx context.Context, s flow.Sink, r *rand.Rand, w *witness) error {
 			return loadFiles(ctx, s, "large", 6<<20, 200, r, w)
 		},
-		loadEndless,
+		func(ctx context.Context, s flow.Sink, r *rand.Rand, w *witness) error {
+			return loadEndless(ctx, s, 100<<10, 10, r, w)
+		},
 	}
+	return runJobs(ctx, sink, seed, w, jobs)
+}
+
+type job = func(context.Context, flow.Sink, *rand.Rand, *witness) error
+
+// runJobs runs the jobs until ctx ends or one of them fails, and returns the
+// first error that is not the end itself.
+func runJobs(ctx context.Context, sink flow.Sink, seed uint64, w *witness, jobs []job) error {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
 	results := make(chan error, len(jobs))
 	for i, job := range jobs {
 		go func() {
@@ -238,16 +248,16 @@ func loadFiles(ctx context.Context, sink flow.Sink, kind string, most int64, mil
 	return nil
 }
 
-// loadEndless writes one file that never ends, in small and larger pieces.
-func loadEndless(ctx context.Context, sink flow.Sink, r *rand.Rand, w *witness) error {
+// loadEndless writes one file that never ends, in pieces of up to most bytes.
+func loadEndless(ctx context.Context, sink flow.Sink, most int64, milliseconds int, r *rand.Rand, w *witness) error {
 	name := endless + strconv.FormatUint(r.Uint64(), 36)
 	up, err := sink.Upload(ctx, upload(name, -1))
 	if err != nil {
 		return err
 	}
 	from, written := content(name), int64(0)
-	for pause(ctx, r, 10) {
-		n, err := io.CopyN(up, from, 1+r.Int64N(100<<10))
+	for pause(ctx, r, milliseconds) {
+		n, err := io.CopyN(up, from, 1+r.Int64N(most))
 		if err != nil {
 			return errors.Join(err, up.Abort(err))
 		}

@@ -9,10 +9,11 @@ import (
 	"time"
 
 	"satchel/container"
+	"satchel/internal/flow"
 )
 
-// TestSlowSourceHoldsNobody writes a file that never ends and never pauses for
-// long beside many small ones: these must go on being accepted, and the whole
+// TestSlowSourceHoldsNobody writes a file that never ends and comes in at about a
+// megabyte a second, without ever pausing for long, beside many small ones: these must go on being accepted, and the whole
 // must close.
 func TestSlowSourceHoldsNobody(t *testing.T) {
 	t.Parallel()
@@ -24,7 +25,15 @@ func TestSlowSourceHoldsNobody(t *testing.T) {
 	ctx, cancel := context.WithTimeoutCause(t.Context(), 6*time.Second, context.Canceled)
 	defer cancel()
 	var seen witness
-	if err := load(ctx, w, rand.Uint64(), &seen); err != nil {
+	jobs := []job{
+		func(ctx context.Context, s flow.Sink, r *rand.Rand, w *witness) error {
+			return loadFiles(ctx, s, "small", 64<<10, 6, r, w)
+		},
+		func(ctx context.Context, s flow.Sink, r *rand.Rand, w *witness) error {
+			return loadEndless(ctx, s, 64<<10, 50, r, w)
+		},
+	}
+	if err := runJobs(ctx, w, rand.Uint64(), &seen, jobs); err != nil {
 		t.Fatal(err)
 	}
 	begun := time.Now()
