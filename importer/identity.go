@@ -55,8 +55,10 @@ func identify(info container.Info, given, flowID string) identity {
 // whose id is all zeros, all ones or a plain count.
 func machineID(id string) bool {
 	id = strings.ToLower(strings.TrimSpace(id))
-	bare := strings.NewReplacer("-", "", "{", "", "}", "", "c.", "").Replace(id)
+	bare := strings.NewReplacer("-", "", "{", "", "}", "").Replace(id)
 	switch {
+	case flow.ValidClientID(id):
+		return true
 	case bare == "":
 		return false
 	case strings.Trim(bare, "0") == "", strings.Trim(bare, "f") == "":

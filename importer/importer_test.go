@@ -421,6 +421,7 @@ func TestIdentity(t *testing.T) {
 		how    string
 	}{
 		{"own id as it is", flow.Host{HostID: hostA, RawID: uuid, Hostname: "h"}, hostB, "", hostA, "host_id"},
+		{"own id of zeros", flow.Host{HostID: "C.0000000000000000", RawID: uuid}, "", "", "C.0000000000000000", "host_id"},
 		{"foreign id hashed", flow.Host{HostID: uuid, Hostname: "h"}, "", "", flow.ClientID(uuid), "host_id"},
 		{"machine id", flow.Host{RawID: uuid, Hostname: "h"}, hostB, "", flow.ClientID(strings.ToLower(uuid)), "machine_id"},
 		{"board without id", flow.Host{HostID: "00000000-0000-0000-0000-000000000000", Hostname: "h"}, hostB, "", hostB, "client_id"},
