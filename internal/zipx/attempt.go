@@ -111,7 +111,7 @@ func (s *Salvager) attemptWhole(f *Found, h *local) (verdict, error) {
 	}
 	f.Prefix = p.plain
 	switch {
-	case !fits && (p.err == nil && m.Method == Store || errors.Is(p.err, io.ErrUnexpectedEOF)):
+	case !fits && (p.err == nil && m.Method != Deflate || errors.Is(p.err, io.ErrUnexpectedEOF)):
 		f.Reason = "the file ends inside the member"
 		f.End = s.size
 		m.CRC32, m.Size, m.CompressedSize = p.crc, p.plain, uint64(s.size-f.Data)

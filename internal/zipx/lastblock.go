@@ -107,7 +107,7 @@ func (s *Salvager) lastFrame(f *Found, src *source) (compressed, plain uint64, e
 		if err != nil {
 			return 0, 0, err
 		}
-		if len(b) < 5 || string(b[:4]) != "\x28\xb5\x2f\xfd" {
+		if len(b) < 5 || string(b[:4]) != zstdMagic {
 			break
 		}
 		next, whole, err := zstdFrame(&w, end, b)

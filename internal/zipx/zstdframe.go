@@ -1,6 +1,12 @@
 package zipx
 
-import "encoding/binary"
+import (
+	"encoding/binary"
+	"strings"
+)
+
+// zstdMagic begins a frame.
+const zstdMagic = "\x28\xb5\x2f\xfd"
 
 // zstdEnd follows the Zstandard frames from off without decoding them. It
 // returns where they end: where something else follows, or the file does. Whole
@@ -13,10 +19,12 @@ func zstdEnd(w *window, off int64) (end int64, whole bool, err error) {
 			return off, false, err
 		}
 		if len(b) < 4 {
+			if len(b) > 0 && strings.HasPrefix(zstdMagic, string(b)) {
+				return w.size, false, nil
+			}
 			return off, true, nil
 		}
-		magic := binary.LittleEndian.Uint32(b)
-		if magic&^15 == 0x184d2a50 && len(b) >= 8 { // skippable
+		if binary.LittleEndian.Uint32(b)&^15 == 0x184d2a50 && len(b) >= 8 { // skippable
 			next := off + 8 + int64(binary.LittleEndian.Uint32(b[4:]))
 			if next > w.size {
 				return w.size, false, nil
@@ -24,7 +32,7 @@ func zstdEnd(w *window, off int64) (end int64, whole bool, err error) {
 			off = next
 			continue
 		}
-		if magic != 0xfd2fb528 {
+		if string(b[:4]) != zstdMagic {
 			return off, true, nil
 		}
 		next, ok, err := zstdFrame(w, off, b)
