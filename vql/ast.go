@@ -171,8 +171,8 @@ func keepName(scope types.Scope, node reflect.Value) {
 		return
 	}
 	text := vfilter.FormatToString(scope, node.Interface())
-	if !strings.Contains(text, "`") && negation.MatchString(text) {
-		as.SetString("`" + text + "`")
+	if negation.MatchString(text) {
+		as.SetString("`" + strings.ReplaceAll(text, `\`, `\\`) + "`")
 	}
 }
 

@@ -386,25 +386,37 @@ type valueQuery struct {
 }
 
 func (q valueQuery) Eval(ctx context.Context, scope types.Scope) <-chan types.Row {
-	return scope.Iterate(ctx, q.value)
+	items := listItems(fromEngine(q.value))
+	out := make(chan types.Row, min(channelSize, len(items)))
+	go func() {
+		defer close(out)
+		for _, item := range items {
+			if item == nil {
+				continue
+			}
+			select {
+			case out <- toEngine(rowOf(scope, item)):
+			case <-ctx.Done():
+				return
+			}
+		}
+	}()
+	return out
 }
 
-// toList makes a list of a value: of a list itself, of a query its rows (or
-// the values of its only column), of anything else a list of one.
+// toList makes a list of a value: of a list itself, of a query its rows, of
+// anything else a list of one. Rows of one column become their value.
 func toList(ctx context.Context, s *Scope, v any) []any {
-	_, isQuery := v.(Query)
-	_, isStored := v.(*rowList)
 	items := listItems(s.materialize(ctx, v))
-	if !isQuery && !isStored {
-		return items
-	}
 	for i, item := range items {
-		items[i] = onlyValue(item)
+		if row, ok := item.(Row); ok && len(row.Columns.Names()) == 1 {
+			items[i] = row.At(0)
+		}
 	}
 	return items
 }
 
-// onlyValue takes the value out of a row of one column.
+// onlyValue takes the value out of a row or dictionary of one.
 func onlyValue(v any) any {
 	switch t := v.(type) {
 	case Row:

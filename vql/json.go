@@ -83,6 +83,13 @@ func appendValue(dst []byte, v any, depth int) []byte {
 // appendOther is for values that are not the evaluator's own.
 func appendOther(dst []byte, v any, depth int) []byte {
 	switch t := v.(type) {
+	case []types.Any:
+		return appendList(dst, t, depth)
+	case []types.Row:
+		if t == nil {
+			return append(dst, "null"...)
+		}
+		return appendList(dst, t, depth)
 	case json.RawMessage:
 		if json.Valid(t) {
 			return append(dst, t...)
@@ -111,7 +118,7 @@ func appendOther(dst []byte, v any, depth int) []byte {
 	return append(dst, "null"...)
 }
 
-func appendList(dst []byte, list []any, depth int) []byte {
+func appendList[T any](dst []byte, list []T, depth int) []byte {
 	dst = append(dst, '[')
 	for i, item := range list {
 		if i > 0 {
@@ -135,6 +142,9 @@ func appendItems(dst []byte, items []ordereddict.Item, depth int) []byte {
 }
 
 func appendTime(dst []byte, t time.Time) []byte {
+	if t.IsZero() {
+		return append(dst, "null"...)
+	}
 	dst = append(dst, '"')
 	dst = t.UTC().AppendFormat(dst, time.RFC3339Nano)
 	return append(dst, '"')

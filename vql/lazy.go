@@ -108,14 +108,16 @@ func (s *Scope) Iterate(ctx context.Context, v any) iter.Seq[any] {
 
 // RowOf returns the value if it has members, so that it can be a row, else a
 // dictionary with the value under the key _value.
-func (s *Scope) RowOf(v any) any {
+func (s *Scope) RowOf(v any) any { return rowOf(s.scope, v) }
+
+func rowOf(scope types.Scope, v any) any {
 	switch v.(type) {
 	case *Dict, Row:
 		return v
 	case nil, string, bool, int64, uint64, float64, []byte, time.Time, Path, []any, []string:
 		return NewDict().Set("_value", v)
 	}
-	if len(s.Members(v)) == 0 {
+	if len(scope.GetMembers(toEngine(v))) == 0 {
 		return NewDict().Set("_value", v)
 	}
 	return v

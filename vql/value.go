@@ -42,6 +42,13 @@ func toEngine(v any) any {
 		return sliceToEngine(t)
 	case Row:
 		return &sharedRow{columns: t.Columns, values: t.Values}
+	case []types.Any:
+		return v
+	case []types.Row:
+		if t == nil {
+			return types.Null{}
+		}
+		return v
 	case Lazy:
 		return toEngine(t.expr)
 	case Query:
@@ -192,6 +199,9 @@ func fromEngine(v any) any {
 	case []types.Any:
 		return plainList(t)
 	case []types.Row:
+		if t == nil {
+			return nil // a subselect without rows
+		}
 		return plainList(t)
 	}
 	return v

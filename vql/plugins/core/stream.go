@@ -70,14 +70,14 @@ func product(columns *vql.Columns, cells [][]any, emit func(any) bool) bool {
 		if !emit(vql.NewRow(columns, values...)) {
 			return false
 		}
-		i := len(at) - 1
-		for ; i >= 0; i-- {
+		i := 0
+		for ; i < len(at); i++ {
 			if at[i]++; at[i] < len(cells[i]) {
 				break
 			}
 			at[i] = 0
 		}
-		if i < 0 {
+		if i == len(at) {
 			return true
 		}
 	}
