@@ -1,7 +1,6 @@
 package main
 
 import (
-	"encoding/json"
 	"fmt"
 	"sort"
 	"strings"
@@ -56,7 +55,7 @@ func printSummary(c *command.Context, f finished) error {
 			Rows: f.summary.Rows, Uploads: f.summary.Uploads, UploadBytes: f.summary.Bytes, Seconds: f.summary.Duration.Seconds(),
 			Stopped: f.summary.Stopped, Failed: failedItems(f.summary),
 		}
-		return json.NewEncoder(c.Out()).Encode(line)
+		return c.Listing().Add(line)
 	}
 	_, err := fmt.Fprint(c.Out(), command.Printable(summaryText(f)))
 	return err

@@ -1,6 +1,7 @@
 package command
 
 import (
+	"bytes"
 	"encoding/json"
 	"fmt"
 	"io"
@@ -61,11 +62,22 @@ type Listing struct{ rows RowWriter }
 
 // Add writes one value, whose JSON must be an object.
 func (l *Listing) Add(v any) error {
-	object, err := json.Marshal(v)
+	object, err := MarshalJSON(v)
 	if err != nil {
-		return fmt.Errorf("encode a row: %w", err)
+		return err
 	}
 	return l.rows.WriteRow(object)
+}
+
+// MarshalJSON encodes v on one line, with <, > and & as they are.
+func MarshalJSON(v any) ([]byte, error) {
+	var b bytes.Buffer
+	e := json.NewEncoder(&b)
+	e.SetEscapeHTML(false)
+	if err := e.Encode(v); err != nil {
+		return nil, fmt.Errorf("encode %T: %w", v, err)
+	}
+	return bytes.TrimSuffix(b.Bytes(), []byte("\n")), nil
 }
 
 // Close ends the listing.

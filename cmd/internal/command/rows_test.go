@@ -72,6 +72,21 @@ func TestTableOnATerminalIsCut(t *testing.T) {
 	}
 }
 
+func TestListing(t *testing.T) {
+	t.Parallel()
+	var out bytes.Buffer
+	l := &Listing{newRowWriter(&out, FormatJSONL, &Env{}, nil)}
+	if err := l.Add(map[string]string{"a": "<&>\u2028"}); err != nil {
+		t.Fatal(err)
+	}
+	if err := l.Add(func() {}); err == nil {
+		t.Error("a function was listed")
+	}
+	if err := l.Close(); err != nil || out.String() != "{\"a\":\"<&>\\u2028\"}\n" {
+		t.Errorf("%v, got %q", err, out.String())
+	}
+}
+
 func TestRowsThatAreNone(t *testing.T) {
 	t.Parallel()
 	for _, bad := range []string{"", "[]", "1", `{"a":`, `{"a":1,}`, `{"a" 1}`} {
