@@ -275,6 +275,9 @@ func parseAck(b []byte) (ackState, error) {
 	time64 := func(b []byte) time.Time { return time.Unix(0, int64(le.Uint64(b))).UTC() }
 	a := ackState{through: le.Uint64(f.Body), last: le.Uint64(f.Body[8:]), at: time64(f.Body[16:])}
 	count, rest := le.Uint32(f.Body[24:]), f.Body[28:]
+	if a.through > frame.MaxSeq || a.last > frame.MaxSeq {
+		return bad("numbers beyond the limit")
+	}
 	if count > maxKept || len(rest) != int(count)*16 {
 		return bad("count does not fit")
 	}

@@ -225,7 +225,7 @@ func TestAckFile(t *testing.T) {
 	rapid.Check(t, func(t *rapid.T) {
 		times := rapid.Custom(func(t *rapid.T) time.Time { return time.Unix(0, rapid.Int64().Draw(t, "ns")).UTC() })
 		a := ackState{
-			through: rapid.Uint64Range(0, 1<<63-1).Draw(t, "through"), last: rapid.Uint64().Draw(t, "last"), at: times.Draw(t, "at"),
+			through: rapid.Uint64Range(0, 1<<63-1).Draw(t, "through"), last: rapid.Uint64Range(0, 1<<63-1).Draw(t, "last"), at: times.Draw(t, "at"),
 			kept: rapid.SliceOfN(rapid.Custom(func(t *rapid.T) keptSegment {
 				return keptSegment{rapid.Uint64().Draw(t, "segment"), times.Draw(t, "at")}
 			}), 0, 5).Draw(t, "kept"),

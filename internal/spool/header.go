@@ -101,8 +101,8 @@ func (h Header) validate() error {
 		return errors.New("mark 0")
 	case h.Segment == 0:
 		return errors.New("segment 0")
-	case h.First == 0:
-		return errors.New("first number 0")
+	case h.First == 0 || h.First > frame.MaxSeq:
+		return fmt.Errorf("first number %d", h.First)
 	}
 	return nil
 }
@@ -137,7 +137,7 @@ func ParseHeader(b []byte) (Header, int, error) {
 		Created: time.Unix(0, int64(le.Uint64(b[48:]))).UTC(), Prev: [32]byte(b[56:88]),
 	}
 	k := int(le.Uint16(b[88:]))
-	if headerFixed+k+headerSum != n || k > MaxKey {
+	if headerFixed+k+headerSum != n || k > MaxKey || le.Uint16(b[90:]) != 0 {
 		return bad("key slot does not fit")
 	}
 	if err := h.validate(); err != nil {

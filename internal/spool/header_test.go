@@ -11,6 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 	"github.com/google/go-cmp/cmp/cmpopts"
 	"pgregory.net/rapid"
+
+	"satchel/internal/frame"
 )
 
 // reversioned returns a copy of a spool file whose header says that it is of another version, with a right checksum.
@@ -31,7 +33,7 @@ func genHeader(t *rapid.T) Header {
 		Mark:    rapid.Uint16Range(1, 1<<16-1).Draw(t, "mark"),
 		ID:      [16]byte(bytesOf(16, "id")),
 		Segment: rapid.Uint64Range(1, 1<<64-1).Draw(t, "segment"),
-		First:   rapid.Uint64Range(1, 1<<64-1).Draw(t, "first"),
+		First:   rapid.Uint64Range(1, frame.MaxSeq).Draw(t, "first"),
 		Created: time.Unix(0, rapid.Int64().Draw(t, "created")).UTC(),
 		Prev:    [32]byte(bytesOf(32, "prev")),
 		Key:     rapid.SliceOfN(rapid.Byte(), 0, 300).Draw(t, "key"),
