@@ -123,8 +123,8 @@ func ToTime(v any) (time.Time, error) {
 // epoch reads a number of seconds since 1970. Numbers too large for that are
 // milli-, micro- or nanoseconds.
 func epoch(n int64) time.Time {
-	size := n
-	if size < 0 {
+	size := uint64(n)
+	if n < 0 {
 		size = -size
 	}
 	switch {

@@ -145,7 +145,7 @@ func NewFunction[A any](name string, call func(ctx context.Context, s *Scope, ar
 // NewAggregate makes a function that sees the rows of a group one after the
 // other. Each place in a query that calls it has a state of its own in each
 // group, which starts as the zero S. What the last call returns is the value
-// of the group.
+// of the group, also if it comes with an error, which is about one row.
 func NewAggregate[A, S any](name string, call func(ctx context.Context, s *Scope, args A, state *S) (any, error), o ...Option) Function {
 	return Function{&function{
 		meta:  newMeta(name, append(o[:len(o):len(o)], Impure())),

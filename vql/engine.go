@@ -198,10 +198,16 @@ func (c *functionCall) Call(ctx context.Context, scope types.Scope, args *ordere
 		return types.Null{}
 	}
 	v, kind, err := c.invoke(ctx, scope, args)
-	if err != nil && ctx.Err() == nil {
+	if err == nil {
+		return toEngine(v)
+	}
+	if ctx.Err() == nil {
 		c.run.fail(kind, c.function.name, err)
 	}
-	return toEngine(v)
+	if c.function.state != nil && kind == KindFunction {
+		return toEngine(v) // one bad row does not spoil its group
+	}
+	return types.Null{}
 }
 
 func (c *functionCall) invoke(ctx context.Context, scope types.Scope, args *ordereddict.Dict) (v any, kind ErrorKind, err error) {

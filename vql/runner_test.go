@@ -275,8 +275,8 @@ func TestErrors(t *testing.T) {
 	if first.Kind != vql.KindFunction || first.Name != "fails" || first.Count != 3 || first.Statement != 0 || !errors.Is(&first, cause) || !errors.Is(stats.Err(), cause) {
 		t.Errorf("first error: %+v", first)
 	}
-	if rows[0] != `{"F":"half"}` {
-		t.Errorf("row %s: the value beside the error is lost", rows[0])
+	if rows[0] != `{"F":null}` {
+		t.Errorf("row %s: the value beside an error was taken", rows[0])
 	}
 	if len(stats.Errors) != 1000 || stats.Dropped != 501 || stats.Warnings != 5 {
 		t.Errorf("%d errors, %d dropped, %d warnings", len(stats.Errors), stats.Dropped, stats.Warnings)
@@ -297,16 +297,16 @@ func TestPermissions(t *testing.T) {
 		vql.NewAccessor("closed", func(context.Context, *vql.Scope) (vql.Accessor, error) { return nil, errors.New("was opened") }, vql.Permission("C")),
 		vql.NewFunction("open", func(ctx context.Context, s *vql.Scope, _ struct{}) (any, error) {
 			_, err := s.Accessor(ctx, "closed")
-			return s.Granted("A"), err
+			return nil, err
 		}))
 	for _, c := range []struct {
 		granted []string
 		want    string
 	}{
-		{nil, `[{"B":null,"O":false}] both: needs the permission A, which is not granted; open: accessor closed: needs the permission C, which is not granted`},
-		{[]string{"A"}, `[{"B":null,"O":true}] both: needs the permission B, which is not granted; open: accessor closed: needs the permission C, which is not granted`},
-		{[]string{"A", "B", "C"}, `[{"B":1,"O":true}] open: accessor closed: was opened`},
-		{[]string{vql.AllPermissions}, `[{"B":1,"O":true}] open: accessor closed: was opened`},
+		{nil, `[{"B":null,"O":null}] both: needs the permission A, which is not granted; open: accessor closed: needs the permission C, which is not granted`},
+		{[]string{"A"}, `[{"B":null,"O":null}] both: needs the permission B, which is not granted; open: accessor closed: needs the permission C, which is not granted`},
+		{[]string{"A", "B", "C"}, `[{"B":1,"O":null}] open: accessor closed: was opened`},
+		{[]string{vql.AllPermissions}, `[{"B":1,"O":null}] open: accessor closed: was opened`},
 	} {
 		rows, stats, err := run(t, set, vql.Options{Permissions: c.granted}, vql.Request{Text: "SELECT both() AS B, open() AS O FROM counter(end=1)"})
 		if got := fmt.Sprint(rows, " ", strings.ReplaceAll(fmt.Sprint(stats.Err()), "\n", "; ")); err != nil || got != c.want {
