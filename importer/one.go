@@ -10,6 +10,7 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"strings"
 
 	"satchel/container"
@@ -330,9 +331,18 @@ func (j *job) put(ctx context.Context, id identity, flowID string, replace bool)
 		addProblems(&rec, j.notes)
 		addProblems(&rec, j.sidecar())
 		rec.Content = j.content
-		rec.Content.Imported, rec.Content.From, rec.Content.Complete = j.im.o.Now().UTC(), boundTo(j.in.name(), 4<<10), rec.Complete
+		rec.Content.Imported, rec.Content.From, rec.Content.Complete = j.im.o.Now().UTC(), boundTo(absolute(j.in.name()), 4<<10), rec.Complete
 		return rec, replace, nil
 	})
+}
+
+// absolute is the path that still names the file when another command asks
+// where it came from.
+func absolute(path string) string {
+	if abs, err := filepath.Abs(path); err == nil {
+		return abs
+	}
+	return path
 }
 
 // copy stages the files and returns what is wrong with their bytes. If they

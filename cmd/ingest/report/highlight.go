@@ -22,7 +22,8 @@ type Highlight struct {
 // its rows, so that artifacts of others count as well.
 type rule struct {
 	title   string
-	source  *regexp.Regexp
+	source  *regexp.Regexp // nil: any source whose rows have the column
+	column  string
 	columns []string // to show, as far as the rows have them
 	keep    func(cells) bool
 	newest  []string // keep those with the greatest value of the first of these columns
@@ -52,20 +53,24 @@ func named(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + p
 
 // rules are all highlights, the most urgent first.
 func rules() []rule {
-	processes, sockets := named(`pslist|processes?$`), named(`netstat`)
+	processes, sockets, users := named(`pslist|processes?$`), named(`netstat`), named(`\.users$`)
 	process := []string{"Pid", "Ppid", "Name", "Exe", "CommandLine", "Username", "CreateTime", "StartTime"}
 	return []rule{
 		{title: "Running programs whose file was deleted", source: processes, columns: process, keep: func(c cells) bool {
 			return c.yes("Deleted") || strings.HasSuffix(c.first("Exe"), " (deleted)")
 		}},
 		{title: "Programs that run from temporary directories or memory", source: processes, columns: process, keep: func(c cells) bool {
-			return temporary(c.first("Exe"))
+			return temporary(c.first("Exe")) && !c.yes("Deleted")
 		}},
 		{title: "Kernel modules that hide, or that are not the distribution's", source: named(`modules`),
 			columns: []string{"Name", "Size", "Taint", "Hidden", "Path", "OSPath"}, keep: func(c cells) bool {
 				return c.yes("Hidden") || strings.ContainsAny(c.first("Taint"), "OEF")
 			}},
-		{title: "Accounts with uid 0 besides root", source: named(`users`), columns: []string{"User", "Uid", "Gid", "Homedir", "Shell"}, keep: func(c cells) bool {
+		{title: "Marked by the artifacts themselves", column: "Notes", columns: []string{"Notes", "OSPath", "Pid", "User", "Name", "Exe", "Path", "Line", "Command", "CommandLine"}, keep: func(c cells) bool {
+			notes := c.first("Notes")
+			return notes != "" && notes != "[]" && notes != "{}"
+		}},
+		{title: "Accounts with uid 0 besides root", source: users, columns: []string{"User", "Uid", "Gid", "Homedir", "Shell"}, keep: func(c cells) bool {
 			return c.first("Uid") == "0" && c.first("User", "Name") != "root"
 		}},
 		{title: "Listening sockets", source: sockets, columns: []string{"Type", "LocalAddr", "LocalPort", "Pid", "Name", "Exe", "CommandLine", "Username"}, keep: func(c cells) bool {
@@ -76,7 +81,7 @@ func rules() []rule {
 		}},
 		{title: "Latest logins", source: named(`login|wtmp|logons?$`), columns: []string{"login_time", "LoginTime", "Time", "login_Type", "Type", "login_User", "User", "login_Terminal", "Terminal", "login_Host", "Host", "login_IpAddr", "IpAddr"},
 			keep: func(cells) bool { return true }, newest: []string{"login_time", "LoginTime", "Time", "Timestamp"}},
-		{title: "Accounts that can log in", source: named(`users`), columns: []string{"User", "Uid", "Gid", "Description", "Homedir", "Shell"}, keep: func(c cells) bool {
+		{title: "Accounts that can log in", source: users, columns: []string{"User", "Uid", "Gid", "Description", "Homedir", "Shell"}, keep: func(c cells) bool {
 			shell := c.first("Shell")
 			return shell != "" && !strings.HasSuffix(shell, "/nologin") && !strings.HasSuffix(shell, "/false") && !strings.HasSuffix(shell, "/sync")
 		}},
@@ -132,34 +137,41 @@ func newFinder() *finder {
 
 // search is the rules that look at one source.
 type search struct {
-	source string
-	active []*finding
+	source   string
+	active   []*finding
+	byColumn []*finding // that look at the rows which have their column
 }
 
 func (f *finder) begin(source string) search {
 	s := search{source: clip(source)}
 	for _, x := range f.findings {
-		if x.rule.source.MatchString(source) {
+		switch {
+		case x.rule.source == nil:
+			s.byColumn = append(s.byColumn, x)
+		case x.rule.source.MatchString(source):
 			s.active = append(s.active, x)
 		}
 	}
 	return s
 }
 
-func (s search) any() bool { return len(s.active) > 0 }
+// wants says whether further rows of a source with these columns are to be
+// looked at.
+func (s search) wants(columns []string) bool {
+	return len(s.active) > 0 || slices.ContainsFunc(s.byColumn, func(x *finding) bool { return slices.Contains(columns, x.rule.column) })
+}
 
 func (s search) row(line []byte) {
-	if len(s.active) == 0 {
-		return
-	}
 	c := make(cells)
 	rows.Cells(line, func(key, value []byte) bool {
 		c[strings.ToLower(rows.Name(key))] = clip(rows.Text(value))
 		return len(c) < 200
 	})
-	for _, x := range s.active {
-		if x.rule.keep(c) {
-			x.add(s.source, c)
+	for _, list := range [][]*finding{s.active, s.byColumn} {
+		for _, x := range list {
+			if x.rule.keep(c) {
+				x.add(s.source, c)
+			}
 		}
 	}
 }

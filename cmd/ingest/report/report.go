@@ -222,7 +222,7 @@ func (r *Report) rows(ctx context.Context, ev Evidence) {
 				return nil
 			}
 			full := len(view.Preview) == maxPreview
-			if full && !search.any() {
+			if full && !search.wants(view.Columns) {
 				return errEnough
 			}
 			if !full {

@@ -102,6 +102,7 @@ func TestHighlights(t *testing.T) {
 			`{"Pid":66,"Name":"kworkerd","Exe":"/tmp/.x/kworkerd","Deleted":true}`,
 			`{"Pid":67,"Name":"old","Exe":"/usr/bin/old (deleted)"}`,
 			`{"Pid":68,"Name":"mem","Exe":"/memfd:x"}`,
+			`{"Pid":69,"Name":"t","Exe":"/dev/shm/t","Notes":["traced"]}`,
 		},
 		"Linux.Network.Netstat": {
 			`{"Type":"TCP","Status":"LISTEN","LocalAddr":"0.0.0.0","LocalPort":22,"Name":"sshd"}`,
@@ -115,7 +116,8 @@ func TestHighlights(t *testing.T) {
 	r, text, page := build(t, flow.Record{Host: flow.Host{Hostname: "h"}}, e)
 	want := map[string]string{
 		"Running programs whose file was deleted":                      "66 67",
-		"Programs that run from temporary directories or memory":       "66 68",
+		"Programs that run from temporary directories or memory":       "68 69",
+		"Marked by the artifacts themselves":                           `["traced"]`,
 		"Kernel modules that hide, or that are not the distribution's": "rk",
 		"Accounts with uid 0 besides root":                             "toor",
 		"Listening sockets":                                            "sshd",
