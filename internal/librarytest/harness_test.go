@@ -126,26 +126,25 @@ func run(t *testing.T, repository *artifacts.Repository, item *artifacts.Item) *
 	return out
 }
 
-// holds asks the preconditions of an artifact on this machine.
-func holds(t *testing.T, artifact string) bool {
+// holds asks the first precondition of an artifact on this machine.
+func holds(t *testing.T, a *artifacts.Artifact) bool {
 	t.Helper()
 	repository := artifacts.Embedded()
-	plan, err := artifacts.NewPlan(repository, []flow.Spec{{Artifact: artifact}}, artifacts.PlanOptions{})
+	plan, err := artifacts.NewPlan(repository, []flow.Spec{{Artifact: a.Name}}, artifacts.PlanOptions{})
 	if err != nil {
 		t.Fatal(err)
 	}
-	runner := vql.NewRunner(all.Set(), vql.Options{Permissions: []string{vql.AllPermissions}, Artifacts: repository})
 	item := plan.Items[0]
-	for i := range item.Preconditions {
-		ok, err := runner.Holds(t.Context(), item.Condition(i), nil)
-		if err != nil {
-			t.Fatalf("%s: %v", artifact, err)
-		}
-		if !ok {
-			return false
-		}
+	var env []vql.Var
+	for _, p := range item.Env {
+		env = append(env, vql.Var{Name: p.Key, Value: p.Value})
 	}
-	return true
+	runner := vql.NewRunner(all.Set(), vql.Options{Permissions: []string{vql.AllPermissions}, Artifacts: repository})
+	ok, err := runner.Holds(t.Context(), item.Condition(0), env)
+	if err != nil {
+		t.Fatalf("%s: %v", a.Name, err)
+	}
+	return ok
 }
 
 // one collects and returns the item of that name without errors.
