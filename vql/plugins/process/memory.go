@@ -66,13 +66,13 @@ type moduleRow struct {
 
 func modulesPlugin() vql.Plugin {
 	return vql.NewPlugin("modules", func(ctx context.Context, s *vql.Scope, a pidArgs, emit func(*moduleRow) bool) error {
-		return modules(ctx, s.Warn, a.Pid, emit)
+		return modulesOf(func(take func(mapping) bool) error { return memory(ctx, s.Warn, a.Pid, take) }, emit)
 	}, vql.Permission("MACHINE_STATE"), vql.Impure(), vql.Doc("Lists the files that a process has mapped with a part for execution."))
 }
 
-// modules joins the regions of each file that has a part for execution. The
+// modulesOf joins the regions of each file that has a part for execution. The
 // kernel lists regions by address, and the regions of a file stand together.
-func modules(ctx context.Context, warn func(error), pid int64, emit func(*moduleRow) bool) error {
+func modulesOf(regions func(take func(mapping) bool) error, emit func(*moduleRow) bool) error {
 	var now *moduleRow
 	executable, goOn := false, true
 	flush := func() bool {
@@ -82,7 +82,7 @@ func modules(ctx context.Context, warn func(error), pid int64, emit func(*module
 		now, executable = nil, false
 		return goOn
 	}
-	err := memory(ctx, warn, pid, func(m mapping) bool {
+	err := regions(func(m mapping) bool {
 		if now == nil || m.Inode != now.Inode || m.Path != now.ExePath {
 			if !flush() {
 				return false

@@ -149,7 +149,7 @@ func (r *reader) since(ticks uint64) time.Time {
 // containerPattern finds the id that container engines put into the name of a
 // control group: docker-<id>.scope, /docker/<id>, cri-containerd-<id>.scope,
 // libpod-<id>.scope, crio-<id>, and lxc names.
-var containerPattern = regexp.MustCompile(`(?:[/:-])([0-9a-f]{64})(?:\.scope|/|$)|/(?:lxc|lxc\.payload)[./]([^/]+)`)
+var containerPattern = regexp.MustCompile(`(?:[/:-])([0-9a-f]{64})(?:\.scope|/|$)|/(?:lxc\.payload[./]|lxc/)([^/]+)`)
 
 // containerID reads the id of the container from /proc/PID/cgroup, "" if the
 // process is in none.
