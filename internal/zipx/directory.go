@@ -60,6 +60,7 @@ func (a *Archive) walk(each func(at int64, c *central) bool) error {
 		return err
 	}
 	var n, plain uint64
+	var c central // one for all, since each may keep it from the stack
 	for d.left() > 0 {
 		at := a.dirSize - d.left()
 		b, err := d.record()
@@ -69,8 +70,8 @@ func (a *Archive) walk(each func(at int64, c *central) bool) error {
 		if err != nil {
 			return a.recordError(at, err)
 		}
-		c, reason := parseCentral(b)
-		if reason != "" {
+		var reason string
+		if c, reason = parseCentral(b); reason != "" {
 			return a.dirError(at, reason)
 		}
 		n++
