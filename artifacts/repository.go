@@ -69,12 +69,16 @@ func Embedded() *Repository {
 			if err != nil || e.IsDir() {
 				return err
 			}
-			data, err := library.ReadFile(path)
+			head, err := topOf(path)
 			if err != nil {
 				return err
 			}
-			name, aliases := peek(data)
+			name, aliases := peek(head)
 			ix.entries[name] = &entry{name: name, path: path, load: sync.OnceValues(func() (*Artifact, error) {
+				data, err := library.ReadFile(path)
+				if err != nil {
+					return nil, err
+				}
 				a, err := Parse(data, path)
 				if a != nil {
 					a.BuiltIn = true
@@ -90,28 +94,35 @@ func Embedded() *Repository {
 	})}
 }
 
-// peek finds the name and the aliases in the lines of a definition without
-// reading it as YAML. It serves the library, where a test holds it to what Parse
-// gives; foreign files are parsed.
+// topOf returns the first KiB of a file of the library.
+func topOf(path string) ([]byte, error) {
+	f, err := library.Open(path)
+	if err != nil {
+		return nil, err
+	}
+	defer f.Close()
+	head := make([]byte, 1024)
+	n, err := io.ReadFull(f, head)
+	if err == io.ErrUnexpectedEOF {
+		err = nil
+	}
+	return head[:n], err
+}
+
+// peek finds the name and the aliases in the first lines of a definition, those
+// before its description, without reading it as YAML. It serves the library,
+// where a test holds it to what Parse gives; foreign files are parsed.
 func peek(data []byte) (name string, aliases []string) {
-	inAliases := false
 	for len(data) > 0 {
 		var l []byte
 		l, data, _ = bytes.Cut(data, []byte("\n"))
-		text := strings.TrimRight(string(l), " \r")
-		switch {
-		case strings.HasPrefix(text, "name:"):
-			name = strings.TrimSpace(strings.TrimPrefix(text, "name:"))
-		case text == "aliases:":
-			inAliases = true
-			continue
-		case inAliases && strings.HasPrefix(strings.TrimSpace(text), "- "):
-			aliases = append(aliases, strings.TrimSpace(strings.TrimSpace(text)[2:]))
-			continue
-		case strings.HasPrefix(text, "sources:"), strings.HasPrefix(text, "description:") && name != "" && aliases != nil:
-			return name, aliases
+		if rest, ok := bytes.CutPrefix(l, []byte("name:")); ok {
+			name = string(bytes.TrimSpace(rest))
+		} else if rest, ok := bytes.CutPrefix(bytes.TrimSpace(l), []byte("- ")); ok {
+			aliases = append(aliases, string(bytes.TrimSpace(rest)))
+		} else if !bytes.HasPrefix(l, []byte("aliases:")) {
+			break
 		}
-		inAliases = false
 	}
 	return name, aliases
 }
