@@ -34,7 +34,6 @@ type allArgs struct {
 	Query   vql.Query   `vql:"query"`
 	Lambda  vql.Lambda  `vql:"lambda"`
 	Untaged string
-	hidden  string
 	Left    string `vql:"-"`
 }
 

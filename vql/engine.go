@@ -42,7 +42,8 @@ func (r *run) newScope(env []Var) types.Scope {
 	scope.SetSorter(sorter{})
 	scope.SetMaterializer(materializer{r})
 	scope.AddProtocolImpl(valueTruth{}, rowTruth{}, queryTruth{r}, queryMembership{r}, rowEquality{},
-		rowListProtocol{}, pathMembers{}, pathText{}, pathAdd{}, pathOrder{}, pathAfter{}, pathMatch{}, textMembers{})
+		rowListProtocol{}, pathMembers{}, pathText{}, pathAdd{}, pathOrder{}, pathAfter{}, pathMatch{},
+		textMembers{}, timeText{}, timeOrder{}, timeAfter{})
 	vars := ordereddict.NewDict()
 	if r.options.Artifacts != nil {
 		vars.Set("Artifact", &artifactName{run: r})
