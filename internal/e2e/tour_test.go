@@ -26,7 +26,8 @@ type step struct{ command, shown string }
 // TestTour types the README's tour as it stands there, in an empty folder, with
 // the two commands in the PATH. Ids in the text are replaced by those that the
 // tour itself came upon. A command that shows something there must print
-// something here.
+// something here. Without E2E in the environment a smaller set is collected, and
+// the steps on the killed collection, which would end too early, are left out.
 func TestTour(t *testing.T) {
 	t.Parallel()
 	if runtime.GOOS != "linux" {
@@ -41,6 +42,12 @@ func TestTour(t *testing.T) {
 	var flow, client string
 	for _, s := range steps {
 		command := s.command
+		if os.Getenv("E2E") == "" { // the whole set takes long on a host with many files
+			command = strings.ReplaceAll(command, "Linux.Triage", "Linux.Sys.Groups Linux.Collect")
+			if strings.Contains(command, "cut.zip") {
+				continue
+			}
+		}
 		if flow != "" {
 			command = flowID.ReplaceAllLiteralString(command, flow)
 		}
@@ -78,8 +85,9 @@ func tour(text string) []step {
 	return steps
 }
 
-// typed runs a command line and returns what a terminal would show. Exit code 3,
-// some items failed, is what a host without root or with moving files gives.
+// typed runs a command line and returns what a terminal would show. Exit code 3
+// is what a host without root gives (some items failed), 4 a container that was
+// cut; a command that is killed must not end well.
 func typed(t *testing.T, dir string, env []string, line string) string {
 	t.Helper()
 	ctx, cancel := context.WithTimeout(t.Context(), 3*time.Minute)
@@ -88,7 +96,8 @@ func typed(t *testing.T, dir string, env []string, line string) string {
 	cmd.Dir, cmd.Env = dir, env
 	out, err := cmd.CombinedOutput()
 	var exit *exec.ExitError
-	if err != nil && (!errors.As(err, &exit) || !slices.Contains([]int{3}, exit.ExitCode())) {
+	killed := strings.Contains(line, " KILL ")
+	if err != nil && !killed && (!errors.As(err, &exit) || !slices.Contains([]int{3, 4}, exit.ExitCode())) || killed && err == nil {
 		t.Fatalf("$ %s: %v\n%s", line, err, out)
 	}
 	t.Logf("$ %s\n%s", line, bytes.TrimSpace(out))
