@@ -9,6 +9,7 @@ import (
 	"iter"
 	"os"
 	"runtime"
+	"slices"
 	"sync"
 	"time"
 
@@ -228,12 +229,13 @@ type listing struct {
 	patience *patience
 	name     string
 	d        *dir // nil once closed or abandoned
+	drives   []entry
 }
 
 // list opens a directory, following a link.
 func (a *fileAccessor) list(ctx context.Context, p vql.Path) (*listing, error) {
 	if runtime.GOOS == "windows" && p.IsRoot() {
-		return nil, fmt.Errorf("list the drives: %w", errors.ErrUnsupported)
+		return &listing{ctx: ctx, patience: &a.patience, drives: drives()}, nil
 	}
 	name := joinName(p.Components())
 	type answer struct {
@@ -260,6 +262,11 @@ func (a *fileAccessor) list(ctx context.Context, p vql.Path) (*listing, error) {
 // next returns the next entries for which want answers more than needNothing.
 // It returns io.EOF at the end, with or without entries.
 func (l *listing) next(want func(name string, kind fs.FileMode) need) ([]entry, error) {
+	if l.drives != nil {
+		out := slices.DeleteFunc(slices.Clone(l.drives), func(e entry) bool { return want(e.name, e.fact.mode) == needNothing })
+		l.drives = nil
+		return out, io.EOF
+	}
 	if l.d == nil {
 		return nil, ErrClosed
 	}

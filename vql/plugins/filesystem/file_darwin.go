@@ -25,3 +25,6 @@ func addSystem(f *fact, i fs.FileInfo) {
 
 // joinName puts a path together as the system takes it.
 func joinName(components []string) string { return "/" + strings.Join(components, "/") }
+
+// drives is for systems whose paths begin with a drive.
+func drives() []entry { return nil }

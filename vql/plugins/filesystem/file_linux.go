@@ -246,3 +246,6 @@ func joinName(components []string) string { return "/" + strings.Join(components
 // isNull says whether a file is the null device, which reads as an empty file:
 // links to it stand for things that are switched off.
 func isNull(f *fact) bool { return f.mode&fs.ModeCharDevice != 0 && f.special == unix.Mkdev(1, 3) }
+
+// drives is for systems whose paths begin with a drive.
+func drives() []entry { return nil }

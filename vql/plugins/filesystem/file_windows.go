@@ -5,6 +5,8 @@ import (
 	"strings"
 	"syscall"
 	"time"
+
+	"golang.org/x/sys/windows"
 )
 
 // openFlags has nothing to add here: opening a file does not block.
@@ -30,4 +32,19 @@ func joinName(components []string) string {
 		return `\\?\` + name
 	}
 	return name
+}
+
+// drives lists the drives of the system, which stand below the root of paths.
+func drives() []entry {
+	out := []entry{}
+	mask, err := windows.GetLogicalDrives()
+	if err != nil {
+		return out
+	}
+	for i := range 26 {
+		if mask&(1<<i) != 0 {
+			out = append(out, entry{name: string(rune('A'+i)) + ":", fact: fact{mode: fs.ModeDir | 0o555, allocated: -1, uid: -1, gid: -1}})
+		}
+	}
+	return out
 }
