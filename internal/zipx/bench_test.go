@@ -96,6 +96,9 @@ func BenchmarkOpenMillion(b *testing.B) {
 		if err != nil {
 			b.Fatal(err)
 		}
+		if _, err := a.Lookup("not there, but the index is made"); err == nil {
+			b.Fatal("found")
+		}
 		b.ReportAllocs()
 		for b.Loop() {
 			if _, err := a.Lookup("uploads/file/some/directory/of/a/host/file-0777777.json"); err != nil {
