@@ -119,7 +119,6 @@ type hit struct {
 type finding struct {
 	rule    rule
 	sources []string
-	columns []string // those of rule.columns that any row has
 	hits    []hit
 	total   int64
 }
