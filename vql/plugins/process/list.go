@@ -6,11 +6,15 @@
 // in one warning. Names, arguments and paths are bytes as the kernel gives them.
 package process
 
-import "satchel/vql"
+import (
+	"slices"
+
+	"satchel/vql"
+)
 
 // List returns the plugins and functions of this package.
 func List() []vql.Registration {
-	return []vql.Registration{
-		pslistPlugin(), vadPlugin(), handlesPlugin(), modulesPlugin(), pskillFunction(),
-	}
+	return slices.Concat(trackerList(), []vql.Registration{
+		pslistPlugin(), vadPlugin(), handlesPlugin(), modulesPlugin(), pskillFunction(), execvePlugin(),
+	})
 }
