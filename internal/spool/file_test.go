@@ -398,3 +398,26 @@ func TestFileLimits(t *testing.T) {
 		t.Errorf("%d bytes left free after %d records", free, n)
 	}
 }
+
+func TestFileDiscard(t *testing.T) {
+	t.Parallel()
+	m := newDisk(t)
+	l := mustFile(t, file, options(m))
+	addMany(t, l, 2, 50)
+	add(t, l, 1, nil)
+	before := m.Total()
+	if err := l.Discard(); err != nil || m.Total() != before {
+		t.Error(err, m.Total()-before)
+	}
+	if _, err := l.Append(t.Context(), 1, nil); !errors.Is(err, ErrClosed) {
+		t.Error(err)
+	}
+	if err := m.Remove(file); err != nil {
+		t.Error(err)
+	}
+	d := mustDir(t, dir, options(m))
+	if err := d.Discard(); !errors.Is(err, ErrForm) {
+		t.Error(err)
+	}
+	mustClose(t, d)
+}

@@ -368,7 +368,19 @@ func (l *Log) background() {
 
 // Close syncs and closes the log and returns the first error that made it fail. Readers and waiting Appends end with
 // ErrClosed. A second Close does nothing.
-func (l *Log) Close() error {
+func (l *Log) Close() error { return l.close(true) }
+
+// Discard is Close for a file that the caller removes next: nothing is written or synced any more. A directory gives
+// ErrForm.
+func (l *Log) Discard() error {
+	if l.form != FormFile {
+		return fmt.Errorf("discard: %w", ErrForm)
+	}
+	return l.close(false)
+}
+
+// close is Close, and Discard without keep.
+func (l *Log) close(keep bool) error {
 	l.mu.Lock()
 	if l.closed {
 		l.mu.Unlock()
@@ -377,7 +389,10 @@ func (l *Log) Close() error {
 	l.closed = true // for everybody else
 	close(l.stop)
 	l.notify()
-	err := l.syncLocked()
+	var err error
+	if keep {
+		err = l.syncLocked()
+	}
 	l.mu.Unlock()
 	if l.done != nil {
 		<-l.done
