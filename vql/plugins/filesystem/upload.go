@@ -22,6 +22,10 @@ var (
 	ErrShrank = errors.New("the file became shorter while it was read")
 )
 
+// maxVolatile bounds, in bytes, files that the kernel makes up while they are
+// read: some of them, such as pagemap and kcore, would fill any disk.
+const maxVolatile = 256 << 20
+
 type uploadArgs struct {
 	File     vql.Path `vql:"file,required"`
 	Name     vql.Path `vql:"name"`
@@ -125,6 +129,7 @@ type uploading struct {
 	args     uploadArgs
 	accessor string
 	started  time.Time
+	limit    int64 // bytes of this file, 0 for none
 	row      *uploadRow
 	fatal    bool // the storage failed, not the file
 }
@@ -211,8 +216,14 @@ func (u *uploading) store() error {
 	if err != nil {
 		return err
 	}
-	if limit := u.scope.Limits().MaxFileBytes; limit > 0 && up.Size > limit {
-		return overLimit("%d bytes are over the limit of %d for one file", up.Size, limit)
+	u.limit = u.scope.Limits().MaxFileBytes
+	if own, ok := f.(*file); ok && own.volatile && (u.limit <= 0 || u.limit > maxVolatile) {
+		if u.limit = maxVolatile; own.first.size > u.limit {
+			return overLimit("the kernel makes this file up: it claims %d bytes, over the limit of %d for such files", own.first.size, u.limit)
+		}
+	}
+	if u.limit > 0 && up.Size > u.limit {
+		return overLimit("%d bytes are over the limit of %d for one file", up.Size, u.limit)
 	}
 	w, err := u.sink.Upload(u.ctx, up)
 	if err != nil {
@@ -255,14 +266,14 @@ func (u *uploading) announce(src *source) (flow.Upload, error) {
 
 // copy gives the bytes of the file to the sink.
 func (u *uploading) copy(src *source, up flow.Upload, w io.Writer) error {
-	limits := u.scope.Limits()
+	total := u.scope.Limits().MaxUploadBytes
 	used := u.scope.Shared(allowanceKey{}, func() any { return &allowance{} }).(*allowance)
 	return src.each(func(b []byte) error {
-		if limits.MaxFileBytes > 0 && u.row.StoredSize+int64(len(b)) > limits.MaxFileBytes {
-			return overLimit("more than the limit of %d bytes for one file", limits.MaxFileBytes)
+		if u.limit > 0 && u.row.StoredSize+int64(len(b)) > u.limit {
+			return overLimit("more than the limit of %d bytes for one file", u.limit)
 		}
-		if !used.take(int64(len(b)), limits.MaxUploadBytes) {
-			return overLimit("the limit of %d bytes for all uploads is reached", limits.MaxUploadBytes)
+		if !used.take(int64(len(b)), total) {
+			return overLimit("the limit of %d bytes for all uploads is reached", total)
 		}
 		n, err := w.Write(b)
 		u.row.StoredSize += int64(n)
