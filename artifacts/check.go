@@ -159,7 +159,9 @@ func (d *decoder) validateQuery(s Source) {
 		d.problem(KindSource, s.Name, s.Line, "a source has query or queries, not both")
 		return
 	case strings.TrimSpace(s.VQL()) == "":
-		d.problem(KindSource, s.Name, s.Line, "a source needs a query")
+		if len(s.Notebook) == 0 {
+			d.problem(KindSource, s.Name, s.Line, "a source needs a query")
+		}
 		return
 	}
 	text := s.VQL()

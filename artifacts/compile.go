@@ -3,6 +3,7 @@ package artifacts
 import (
 	"errors"
 	"fmt"
+	"strings"
 
 	"satchel/internal/flow"
 )
@@ -88,11 +89,12 @@ func (a *Artifact) environment(params []flow.Param) ([]flow.Param, error) {
 			errs = append(errs, &ParameterError{a.Name, p.Key, "the artifact has no such parameter" + didYouMean(p.Key, a.parameterNames())})
 			continue
 		}
-		if reason := decl.Validate(p.Value); reason != "" {
+		value := decl.Normal(p.Value)
+		if reason := decl.Validate(value); reason != "" {
 			errs = append(errs, &ParameterError{a.Name, p.Key, reason})
 			continue
 		}
-		given[p.Key] = p.Value
+		given[p.Key] = value
 	}
 	if err := errors.Join(errs...); err != nil {
 		return nil, err
@@ -158,6 +160,9 @@ func compileSources(a *Artifact) []CompiledSource {
 	var out []CompiledSource
 	var earlier []statement
 	for _, s := range a.Sources {
+		if strings.TrimSpace(s.VQL()) == "" {
+			continue // only a notebook
+		}
 		c := CompiledSource{Source: s, FullName: a.FullName(s), Query: s.VQL()}
 		list, err := split(c.Query)
 		if shared && err == nil {

@@ -65,6 +65,52 @@ func (p Parameter) Let() string {
 	return "LET " + v + " <= " + expr
 }
 
+// Normal returns value in the form that the type asks for, where a person may
+// have written a shorter one: Y or N for other words of that meaning, a JSON
+// array for choices with commas between them, CSV with the header of the default
+// for one cell or, of a set, for names with commas. Other values come back as
+// they are.
+func (p Parameter) Normal(value string) string {
+	switch p.Type {
+	case "bool":
+		switch strings.ToLower(value) {
+		case "1", "t", "on":
+			return "Y"
+		case "0", "f", "off":
+			return "N"
+		}
+	case "multichoice":
+		return p.normalChoices(value)
+	case "artifactset":
+		if setRegex.MatchString(value) && value != "Artifact" {
+			return "Artifact\n" + strings.ReplaceAll(value, ",", "\n") + "\n"
+		}
+	case "csv":
+		header := csvHeader(p.Default)
+		if len(header) == 1 && value != "" && !strings.Contains(value, "\n") && value != header[0] {
+			return header[0] + "\n\"" + strings.ReplaceAll(value, `"`, `""`) + "\"\n"
+		}
+	}
+	return value
+}
+
+func (p Parameter) normalChoices(value string) string {
+	if value == "" || strings.HasPrefix(strings.TrimSpace(value), "[") {
+		return value
+	}
+	parts := strings.Split(value, ",")
+	for _, part := range parts {
+		if !slices.Contains(p.Choices, part) {
+			return value
+		}
+	}
+	data, err := json.Marshal(parts)
+	if err != nil {
+		return value
+	}
+	return string(data)
+}
+
 // Validate says why value is not one of the parameter's type, or is empty. An
 // empty value is always allowed: it stands for "none".
 func (p Parameter) Validate(value string) string {
@@ -118,7 +164,7 @@ func (p Parameter) validateType(value string) string {
 	case "json_array", "regex_array", "multichoice":
 		return p.validateArray(value)
 	case "csv", "artifactset":
-		return validateCSV(value)
+		return p.validateCSV(value)
 	}
 	return ""
 }
@@ -146,13 +192,17 @@ func (p Parameter) validateArray(value string) string {
 	return ""
 }
 
-// validateCSV refuses rows that have more cells than the header: mostly a comma
-// that should be in quotes.
-func validateCSV(value string) string {
+// validateCSV refuses rows that have more cells than the header, mostly a comma
+// that should be in quotes, and a header that has nothing in common with that of
+// the default, mostly one that was left out.
+func (p Parameter) validateCSV(value string) string {
 	r := newCSV(value)
 	header, err := r.Read()
 	if err == io.EOF {
 		return ""
+	}
+	if want := csvHeader(p.Default); len(want) > 0 && !slices.ContainsFunc(header, func(s string) bool { return slices.Contains(want, s) }) {
+		return fmt.Sprintf("the first line of the CSV must name the columns (%s), it is %q", strings.Join(want, ", "), clip(strings.Join(header, ",")))
 	}
 	for n := len(header); err == nil; {
 		var record []string
@@ -165,6 +215,18 @@ func validateCSV(value string) string {
 		return fmt.Sprintf("not CSV: %v", err)
 	}
 	return ""
+}
+
+// csvHeader returns the names of the columns of CSV text.
+func csvHeader(text string) []string {
+	header, err := newCSV(text).Read()
+	if err != nil {
+		return nil
+	}
+	for i := range header {
+		header[i] = strings.TrimSpace(header[i])
+	}
+	return header
 }
 
 func newCSV(text string) *csv.Reader {

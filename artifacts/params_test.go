@@ -63,6 +63,7 @@ func TestParameterValidate(t *testing.T) {
 		{Parameter{Type: "regex_array"}, []string{"[]", `["a", "^b$"]`}, []string{`["("]`, "[1]"}},
 		{Parameter{Type: "multichoice", Choices: []string{"a", "b"}}, []string{"[]", `["a"]`, `["a","b"]`}, []string{`["c"]`, "a", "[1]", "[null]"}},
 		{Parameter{Type: "csv"}, []string{"A,B\n1,2\n", "A\n", "A\n\"x, y\"\n", "A,B\n1\n"}, []string{"A\nx,y\n", "Glob\n/a\n/{b,c}\n"}},
+		{Parameter{Type: "csv", Default: "Group,Glob\na,b\n"}, []string{"Glob\n/a\n", "Glob,Group,More\n"}, []string{"/a\n/b\n", "x"}},
 		{Parameter{Type: "yaml"}, []string{"a: b"}, nil},
 		{Parameter{ValidatingRegex: "^[0-9]+$"}, []string{"", "12"}, []string{"a", "12a"}},
 		{Parameter{ValidatingRegex: "(?=cannot)"}, []string{"anything"}, nil},
@@ -77,6 +78,42 @@ func TestParameterValidate(t *testing.T) {
 			if c.parameter.Validate(v) == "" {
 				t.Errorf("%+v takes %q", c.parameter, v)
 			}
+		}
+	}
+}
+
+func TestParameterNormal(t *testing.T) {
+	t.Parallel()
+	choices := Parameter{Type: "multichoice", Choices: []string{"a", "b"}}
+	csv := Parameter{Type: "csv", Default: "Glob\n/x\n"}
+	set := Parameter{Type: "artifactset"}
+	for _, c := range []struct {
+		parameter   Parameter
+		value, want string
+	}{
+		{Parameter{Type: "bool"}, "1", "Y"},
+		{Parameter{Type: "bool"}, "off", "N"},
+		{Parameter{Type: "bool"}, "YES", "YES"},
+		{Parameter{Type: "bool"}, "maybe", "maybe"},
+		{choices, "a", `["a"]`},
+		{choices, "b,a", `["b","a"]`},
+		{choices, `["a"]`, `["a"]`},
+		{choices, "a,c", "a,c"},
+		{choices, "", ""},
+		{csv, "/a/{b,c}", "Glob\n\"/a/{b,c}\"\n"},
+		{csv, `say "x"`, "Glob\n\"say \"\"x\"\"\"\n"},
+		{csv, "Glob\n/a\n", "Glob\n/a\n"},
+		{csv, "Glob", "Glob"},
+		{csv, "", ""},
+		{Parameter{Type: "csv", Default: "A,B\n"}, "x", "x"},
+		{Parameter{Type: "csv"}, "x", "x"},
+		{set, "A.B,C", "Artifact\nA.B\nC\n"},
+		{set, "Artifact\nA\n", "Artifact\nA\n"},
+		{set, "Artifact", "Artifact"},
+		{Parameter{}, "1", "1"},
+	} {
+		if got := c.parameter.Normal(c.value); got != c.want {
+			t.Errorf("%s %q becomes %q, want %q", c.parameter.Type, c.value, got, c.want)
 		}
 	}
 }

@@ -347,12 +347,15 @@ func FuzzParse(f *testing.F) {
 		if err != nil {
 			t.Fatalf("it parses alone but not in a layer: %v", err)
 		}
+		for _, p := range a.Parameters {
+			p.Validate(p.Normal(p.Default))
+		}
 		again, err := r.Get(a.Name)
 		if err != nil || again.Hash() != a.Hash() {
 			t.Fatalf("got another artifact than was put in: %v", err)
 		}
-		if c, err := r.Compile(a.Name, nil); err == nil && len(c.Sources) != len(a.Sources) {
-			t.Fatal("a source was lost")
+		if c, err := r.Compile(a.Name, nil); err == nil && len(c.Sources) > len(a.Sources) {
+			t.Fatal("a source was invented")
 		}
 	})
 }

@@ -131,7 +131,7 @@ func (b *planner) add(m member) error {
 	if !slices.Contains(b.options.Types, a.Type) {
 		return fmt.Errorf("%w: %s is %s and is not collected from a host", ErrType, a.Name, a.Type)
 	}
-	if len(a.Sources) == 0 {
+	if len(c.Sources) == 0 {
 		if m.isSet {
 			b.define(a)
 			return nil

@@ -229,6 +229,10 @@ func TestPlanOfASet(t *testing.T) {
 			{"Test.Simple", "Test.Set", "'set'", "b"},
 			{"Test.Called", "Test.Set", "'set'", ""},
 		}},
+		"members by name": {[]flow.Spec{{Artifact: "Test.Set", Parameters: []flow.Param{{Key: "Members", Value: "Test.Simple,Test.Called"}}}}, []row{
+			{"Test.Simple", "Test.Set", "'set'", "a"},
+			{"Test.Called", "Test.Set", "'set'", ""},
+		}},
 		"named beside the set": {[]flow.Spec{
 			{Artifact: "Test.Inner", Parameters: []flow.Param{{Key: "Members", Value: "Artifact\nTest.Simple\n"}, {Key: "Text", Value: "b"}}},
 			{Artifact: "Test.Easy", Parameters: []flow.Param{{Key: "Text", Value: "c"}}}}, []row{
@@ -370,6 +374,21 @@ sources:
 	}
 	if len(p.Items[0].Preconditions) != 1 || p.Items[1].Preconditions != nil || p.Items[1].Preamble != nil {
 		t.Errorf("items %+v", p.Items)
+	}
+}
+
+// A template of a notebook has sources without a query: it loads, and there is
+// nothing to collect.
+func TestSourceOfANotebookAlone(t *testing.T) {
+	t.Parallel()
+	r := layered(t, "name: A\nsources:\n- notebook: [{type: markdown, template: hello}]\n- {name: Q, query: SELECT 1 FROM x()}\n",
+		"name: B\nsources:\n- notebook: [{type: markdown, template: hello}]\n")
+	p, err := NewPlan(r, []flow.Spec{{Artifact: "A"}}, PlanOptions{})
+	if err != nil || len(p.Items) != 1 || p.Items[0].Name != "A/Q" {
+		t.Errorf("plan %+v, %v", p, err)
+	}
+	if _, err := NewPlan(r, []flow.Spec{{Artifact: "B"}}, PlanOptions{}); !errors.Is(err, ErrType) {
+		t.Errorf("the error is %v", err)
 	}
 }
 

@@ -95,7 +95,7 @@ func (e *expansion) add(s flow.Spec, set string, inherited []flow.Param, precond
 	value := p.Default
 	for _, v := range params {
 		if v.Key == setParameter {
-			value = v.Value
+			value = p.Normal(v.Value)
 		}
 	}
 	if a.Precondition != "" {

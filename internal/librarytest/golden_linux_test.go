@@ -41,7 +41,7 @@ func golden() map[string][]string {
 		"Linux.Ssh.Config":          {"Linux.Ssh.Config::Root=ROOT"},
 		"Linux.Ssh.PrivateKeys":     {"Linux.Ssh.PrivateKeys::Root=ROOT"},
 		"Linux.Sys.Crontab":         {"Linux.Sys.Crontab::Root=ROOT"},
-		"Linux.Sys.Services":        {"Linux.Sys.Services::Root=ROOT", "Hash=Y"},
+		"Linux.Sys.Services":        {"Linux.Sys.Services::Root=ROOT", "HashUnits=Y"},
 		"Linux.Persistence.Preload": {"Linux.Persistence.Preload::Root=ROOT"},
 		"Linux.Persistence.Shell":   {"Linux.Persistence.Shell::Root=ROOT"},
 		"Linux.Persistence.Boot":    {"Linux.Persistence.Boot::Root=ROOT"},

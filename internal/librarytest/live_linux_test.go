@@ -62,7 +62,7 @@ func TestPslistFindsThisProcess(t *testing.T) {
 	if want := sha(t, exe); me.Hash["SHA256"] != want || len(me.Hash["MD5"]) != 32 {
 		t.Errorf("its executable has the hash %v, want %s", me.Hash, want)
 	}
-	without := decode[process](t, one(t, "Linux.Sys.Pslist", "Linux.Sys.Pslist", "Hash=N", "ProcessRegex=librarytest"))
+	without := decode[process](t, one(t, "Linux.Sys.Pslist", "Linux.Sys.Pslist", "HashExecutables=N", "ProcessRegex=librarytest"))
 	for _, p := range without {
 		if p.Hash != nil || !strings.Contains(p.Name+p.CommandLine, "librarytest") {
 			t.Errorf("asked without hashes for our own process, got %+v", p)
@@ -141,8 +141,8 @@ func TestLibraryRunsHere(t *testing.T) {
 				args = append(args, parameter+"="+root)
 			}
 		}
-		if _, ok := a.Parameter("Hash"); ok {
-			args = append(args, "Hash=N")
+		if _, ok := a.Parameter("HashExecutables"); ok {
+			args = append(args, "HashExecutables=N")
 		}
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
