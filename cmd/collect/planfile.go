@@ -13,10 +13,15 @@ import (
 	"satchel/internal/flow"
 
 	"github.com/goccy/go-yaml"
+	"github.com/goccy/go-yaml/lexer"
+	"github.com/goccy/go-yaml/token"
 )
 
-// maxPlanBytes bounds a plan file.
-const maxPlanBytes = 1 << 20
+// Bounds of a plan file.
+const (
+	maxPlanBytes = 128 << 10
+	maxPlanDepth = 16 // brackets in one another, and spaces of indentation divided by 4
+)
 
 // planFile is a request in a file. JSON is read too, being YAML. Sizes and
 // durations are written as on the command line.
@@ -57,8 +62,14 @@ func readPlan(path string) (*planFile, error) {
 	if err != nil {
 		return nil, fmt.Errorf("read the plan: %w", err)
 	}
+	return parsePlan(data, path)
+}
+
+// parsePlan reads a plan. Anchors and aliases are refused: the YAML library
+// follows one that contains itself until the stack is full.
+func parsePlan(data []byte, path string) (*planFile, error) {
 	p := &planFile{}
-	if err := yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(p); err != nil && !errors.Is(err, io.EOF) {
+	if err := decodePlan(data, p); err != nil && !errors.Is(err, io.EOF) {
 		e := command.Usagef("plan %s: %s", path, yaml.FormatError(err, false, true))
 		e.Hint = "a plan has the keys artifacts, compression, level, timeout, artifact_timeout, cpu_limit, min_free, max_size, max_file_size, case, examiner, notes"
 		return nil, e
@@ -72,6 +83,49 @@ func readPlan(path string) (*planFile, error) {
 		}
 	}
 	return p, nil
+}
+
+// decodePlan checks and decodes a plan. A panic of the library is an error.
+func decodePlan(data []byte, p *planFile) (err error) {
+	defer func() {
+		if recover() != nil {
+			err = errors.New("it is not YAML that can be read")
+		}
+	}()
+	if err := checkPlan(data); err != nil {
+		return err
+	}
+	return yaml.NewDecoder(bytes.NewReader(data), yaml.Strict()).Decode(p)
+}
+
+func checkPlan(data []byte) error {
+	indent, depth, entries, line := 0, 0, 0, 0
+	for l := range bytes.Lines(data) {
+		indent = max(indent, len(l)-len(bytes.TrimLeft(l, " ")))
+	}
+	if indent > 4*maxPlanDepth {
+		return errors.New("it is indented too deep")
+	}
+	for _, t := range lexer.Tokenize(string(data)) {
+		if t.Position.Line != line {
+			entries, line = 0, t.Position.Line
+		}
+		switch t.Type {
+		case token.AnchorType, token.AliasType, token.MergeKeyType, token.TagType:
+			return fmt.Errorf("line %d: anchors, aliases, merges and tags are not taken here", line)
+		case token.SequenceEntryType, token.MappingKeyType:
+			if entries++; entries > maxPlanDepth {
+				return fmt.Errorf("line %d: lists nest too deep", line)
+			}
+		case token.SequenceStartType, token.MappingStartType:
+			if depth++; depth > maxPlanDepth {
+				return fmt.Errorf("line %d: brackets nest too deep", line)
+			}
+		case token.SequenceEndType, token.MappingEndType:
+			depth--
+		}
+	}
+	return nil
 }
 
 // specs are the artifacts of the plan with their parameters in the order of
