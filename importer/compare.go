@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"hash"
 	"io"
+	"strings"
 
 	"satchel/container"
 )
@@ -32,10 +33,12 @@ func (r relation) none() bool { return !r.aInB && !r.bInA }
 const maxIncomplete = 10_000
 
 // compare holds two versions of a flow against each other: the rows of every
-// source byte by byte, whole uploads by their hash, unfinished ones byte by
-// byte. What cannot be read counts as missing. Its memory is some 50 bytes for
-// each upload of a.
-func compare(ctx context.Context, a, b Evidence) (relation, error) {
+// source byte by byte, whole uploads by the hash that was written with them,
+// unfinished ones byte by byte. What cannot be read counts as missing. With
+// prove the uploads of b that a has too are read and must have their hash: a
+// forged container may claim any. Its memory is some 50 bytes for each upload
+// of a.
+func compare(ctx context.Context, a, b Evidence, prove bool) (relation, error) {
 	rel := relation{aInB: true, bInA: true}
 	names := map[string]int{}
 	for i, ev := range []Evidence{a, b} {
@@ -56,7 +59,7 @@ func compare(ctx context.Context, a, b Evidence) (relation, error) {
 	if rel.none() {
 		return rel, nil
 	}
-	c := uploadComparison{a: a, b: b, whole: map[fingerprint]int32{}, brokenA: map[fingerprint]container.UploadInfo{},
+	c := uploadComparison{a: a, b: b, prove: prove, whole: map[fingerprint]int32{}, brokenA: map[fingerprint]container.UploadInfo{},
 		brokenB: map[fingerprint]container.UploadInfo{}, rel: rel}
 	if err := c.run(ctx); err != nil {
 		return rel, err
@@ -123,6 +126,7 @@ type fingerprint [16]byte
 // uploadComparison holds the uploads of two versions against each other.
 type uploadComparison struct {
 	a, b             Evidence
+	prove            bool
 	whole            map[fingerprint]int32 // whole uploads of a that b has not shown yet, by name and content
 	brokenA, brokenB map[fingerprint]container.UploadInfo
 	rel              relation
@@ -161,6 +165,12 @@ func (c *uploadComparison) run(ctx context.Context) error {
 func (c *uploadComparison) matchB(ctx context.Context, u container.UploadInfo, whole bool) error {
 	if whole {
 		if key := contentKey(u); c.whole[key] > 0 {
+			if c.prove {
+				if proven, err := isProven(ctx, c.b, u); err != nil || !proven {
+					c.rel = relation{}
+					return err
+				}
+			}
 			if c.whole[key]--; c.whole[key] == 0 {
 				delete(c.whole, key)
 			}
@@ -240,6 +250,16 @@ func eachUpload(ctx context.Context, ev Evidence, f func(u container.UploadInfo,
 		}
 	}
 	return nil
+}
+
+// isProven says whether the bytes of an upload have the hash that is written
+// with it.
+func isProven(ctx context.Context, ev Evidence, u container.UploadInfo) (bool, error) {
+	sum, err := hashMembers(ctx, ev, u)
+	if ctx.Err() != nil {
+		return false, context.Cause(ctx)
+	}
+	return err == nil && strings.EqualFold(sum, u.SHA256), nil
 }
 
 func hashMembers(ctx context.Context, ev Evidence, u container.UploadInfo) (string, error) {

@@ -3,6 +3,7 @@ package importer_test
 import (
 	"bytes"
 	"context"
+	"crypto/sha256"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -177,11 +178,16 @@ func (b *builder) row(source, row string) *builder {
 	return b.line(fakeLine{Source: source, Row: row})
 }
 
-// upload adds a file; whole ones have a hash, which the fake does not check.
+// upload adds a file; whole ones have their hash.
 func (b *builder) upload(name, data string, whole bool) *builder {
-	u := container.UploadInfo{Path: name, Accessor: "file", Components: []string{"uploads", "file", name}, Size: int64(len(data)), Complete: whole}
+	return b.claim(name, data, data, whole)
+}
+
+// claim adds a file that says it is another.
+func (b *builder) claim(name, data, claimed string, whole bool) *builder {
+	u := container.UploadInfo{Path: name, Accessor: "file", Components: []string{"uploads", "file", name}, Size: int64(len(claimed)), Complete: whole}
 	if whole {
-		u.SHA256 = fmt.Sprintf("%x", data)
+		u.SHA256 = fmt.Sprintf("%x", sha256.Sum256([]byte(claimed)))
 	}
 	return b.line(fakeLine{Upload: &u, Data: data})
 }

@@ -132,14 +132,21 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		}
 	}
 	for _, rec := range known {
-		rel, err := j.compare(ctx, rec)
+		rel, err := j.compare(ctx, rec, false)
 		if err != nil {
 			return Result{}, err
 		}
 		switch {
 		case rel.aInB && (!rel.bInA || j.info.Complete && !rec.Complete):
-			return j.extend(ctx, rec)
+			// What is there would go: it must be in the new one, not only be claimed.
+			if rel, err = j.compare(ctx, rec, true); err != nil {
+				return Result{}, err
+			}
+			if rel.aInB {
+				return j.extend(ctx, rec)
+			}
 		case rel.bInA:
+			j.note("every row and file of it is in the store; its other bytes differ from those that are kept")
 			return j.already(rec), nil
 		}
 	}
@@ -224,7 +231,7 @@ func (j *job) sameBytes(rec flow.Record) bool {
 }
 
 // compare holds the evidence of rec (a) against the source (b).
-func (j *job) compare(ctx context.Context, rec flow.Record) (rel relation, err error) {
+func (j *job) compare(ctx context.Context, rec flow.Record, prove bool) (rel relation, err error) {
 	zip, spool, c, err := j.im.store.OpenContainer(ctx, rec.ClientID, rec.FlowID)
 	if err != nil {
 		return rel, err
@@ -239,7 +246,7 @@ func (j *job) compare(ctx context.Context, rec flow.Record) (rel relation, err e
 		return relation{}, nil // rotten in the store: it stays, the new one comes beside it
 	}
 	defer old.Close()
-	return compare(ctx, old, j.ev)
+	return compare(ctx, old, j.ev, prove)
 }
 
 // already reports a container that adds nothing to rec.

@@ -103,6 +103,28 @@ func TestNotAPrefix(t *testing.T) {
 	}
 }
 
+// TestForgedHashes has a container that claims the files of another and holds
+// something else: it must not take its place.
+func TestForgedHashes(t *testing.T) {
+	t.Parallel()
+	b := newBench(t)
+	genuine := build(info(hostA, flow1)).row("A", "1").upload("f", "genuine", true)
+	b.one(b.file("cut.zip", genuine.bytes()), importer.Partial)
+	forged := build(info(hostA, flow1)).row("A", "1").claim("f", "another", "genuine", true).row("A", "2").end().bytes()
+	r := b.one(b.file("forged.zip", forged), importer.Imported)
+	if r.FlowID == flow1 {
+		t.Error("the forged container took the place of the genuine one")
+	}
+	flows := b.flows()
+	if len(flows) != 2 {
+		t.Fatalf("%d flows", len(flows))
+	}
+	if zip, _ := b.content(flows[0]); zip != string(genuine.bytes()) {
+		t.Errorf("the genuine evidence is now %q", zip)
+	}
+	b.one(b.file("whole.zip", genuine.copy().row("A", "3").end().bytes()), importer.Extended)
+}
+
 // TestConflictSurvivesHoles deletes one of several contents under one id.
 func TestConflictSurvivesHoles(t *testing.T) {
 	t.Parallel()
