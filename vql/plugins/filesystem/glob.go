@@ -239,7 +239,7 @@ func (g *globRun) fail(err error, states []state) {
 	if g.problems <= maxProblems {
 		g.scope.Warn(err)
 	} else if g.problems == maxProblems+1 {
-		g.scope.Warn(fmt.Errorf("glob: more than %d places could not be read; the report counts them", maxProblems))
+		g.scope.Warn(fmt.Errorf("more than %d places could not be read; the report counts them", maxProblems))
 	}
 	last := -1
 	for _, s := range states {

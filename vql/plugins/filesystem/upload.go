@@ -222,8 +222,8 @@ func (u *uploading) store() error {
 			return overLimit("the kernel makes this file up: it claims %d bytes, over the limit of %d for such files", own.first.size, u.limit)
 		}
 	}
-	if u.limit > 0 && up.Size > u.limit {
-		return overLimit("%d bytes are over the limit of %d for one file", up.Size, u.limit)
+	if stored := src.stored(); u.limit > 0 && stored > u.limit {
+		return overLimit("%d bytes are over the limit of %d for one file", stored, u.limit)
 	}
 	w, err := u.sink.Upload(u.ctx, up)
 	if err != nil {
@@ -345,6 +345,20 @@ func newSource(f vql.File, p vql.Path) (*source, error) {
 	}
 	src.ranges = ranges
 	return src, nil
+}
+
+// stored is how many bytes will be stored, -1 where that cannot be known.
+func (src *source) stored() int64 {
+	if src.ranges == nil {
+		return src.size
+	}
+	n := int64(0)
+	for _, r := range src.ranges {
+		if !r.Sparse {
+			n += r.Length
+		}
+	}
+	return n
 }
 
 // hasMore says whether a file whose size is 0 can be read all the same.

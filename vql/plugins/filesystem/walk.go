@@ -3,7 +3,6 @@ package filesystem
 import (
 	"context"
 	"errors"
-	"fmt"
 	"io"
 	"io/fs"
 	"iter"
@@ -290,6 +289,6 @@ func (w *walk) failed(ctx context.Context, p vql.Path, err error, states []state
 	if errors.Is(err, fs.ErrNotExist) || errors.Is(err, syscall.ENOTDIR) || errors.Is(err, syscall.ELOOP) {
 		return nil
 	}
-	w.problem(p, fmt.Errorf("glob: %w", err), states)
+	w.problem(p, err, states)
 	return nil
 }

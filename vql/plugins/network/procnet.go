@@ -37,7 +37,7 @@ func (p procNet) holders(warn func(error)) (*holders, error) {
 		return nil, err
 	}
 	if h.denied > 0 {
-		warn(fmt.Errorf("netstat: the sockets of %d processes may not be seen: %w", h.denied, fs.ErrPermission))
+		warn(fmt.Errorf("the sockets of %d processes may not be seen: %w", h.denied, fs.ErrPermission))
 	}
 	return h, nil
 }
@@ -54,7 +54,7 @@ func (p procNet) netstat(ctx context.Context, warn func(error), emit func(*netst
 			}
 			goOn, err := p.sockets(in, proto, h, warn, emit)
 			if err != nil {
-				warn(fmt.Errorf("netstat: %s: %w", proto.file, err))
+				warn(fmt.Errorf("%s: %w", proto.file, err))
 			}
 			if !goOn {
 				return nil
@@ -74,7 +74,7 @@ func (p procNet) sockets(in space, proto protocol, h *holders, warn func(error),
 	defer f.Close()
 	for s, err := range sockets(f) {
 		if err != nil {
-			warn(fmt.Errorf("netstat: %s: %w", proto.file, err))
+			warn(fmt.Errorf("%s: %w", proto.file, err))
 			continue
 		}
 		for _, who := range h.of(s.Inode) {
@@ -113,7 +113,7 @@ func (p procNet) unix(ctx context.Context, warn func(error), emit func(*unixRow)
 	for _, in := range h.spaces {
 		f, err := p.table(in, "unix")
 		if err != nil {
-			warn(fmt.Errorf("unix_sockets: %w", err))
+			warn(err)
 		}
 		if f == nil {
 			continue
@@ -121,7 +121,7 @@ func (p procNet) unix(ctx context.Context, warn func(error), emit func(*unixRow)
 		goOn := true
 		for u, err := range unixSockets(f) {
 			if err != nil {
-				warn(fmt.Errorf("unix_sockets: %w", err))
+				warn(err)
 				continue
 			}
 			for _, who := range h.of(u.Inode) {
@@ -153,7 +153,7 @@ func (p procNet) arp(ctx context.Context, warn func(error), emit func(*arpRow) b
 		}
 		f, err := p.table(in, "arp")
 		if err != nil {
-			warn(fmt.Errorf("arp_cache: %w", err))
+			warn(err)
 		}
 		if f == nil {
 			continue
@@ -165,7 +165,7 @@ func (p procNet) arp(ctx context.Context, warn func(error), emit func(*arpRow) b
 				row, err = parseNeighbour(line)
 			}
 			if err != nil {
-				warn(fmt.Errorf("arp_cache: %w", err))
+				warn(err)
 				continue
 			}
 			row.Namespace = in.Inode

@@ -60,13 +60,13 @@ func (p procFS) handles(ctx context.Context, warn func(error), pid int64, take f
 		case errors.Is(err, fs.ErrPermission):
 			denied++
 		case err != nil && !vanished(err):
-			warn(fmt.Errorf("handles: process %d: %w", pid, err))
+			warn(fmt.Errorf("process %d: %w", pid, err))
 		case !goOn:
 			return nil
 		}
 	}
 	if denied > 0 {
-		warn(fmt.Errorf("handles: %d processes: %w", denied, fs.ErrPermission))
+		warn(fmt.Errorf("%d processes: %w", denied, fs.ErrPermission))
 	}
 	return nil
 }

@@ -29,7 +29,7 @@ func (p procFS) list(ctx context.Context, h host, warn func(error), pid int64, e
 	r := &reader{procFS: p, host: h, boot: boot}
 	defer func() {
 		if r.denied > 0 {
-			warn(fmt.Errorf("pslist: parts of %d processes may not be read: %w", r.denied, fs.ErrPermission))
+			warn(fmt.Errorf("parts of %d processes may not be read: %w", r.denied, fs.ErrPermission))
 		}
 	}()
 	if pid != 0 {
@@ -53,7 +53,7 @@ func (p procFS) list(ctx context.Context, h host, warn func(error), pid int64, e
 		switch {
 		case vanished(err):
 		case err != nil:
-			warn(fmt.Errorf("pslist: process %d: %w", pid, err))
+			warn(fmt.Errorf("process %d: %w", pid, err))
 		case !emit(row):
 			return nil
 		}
