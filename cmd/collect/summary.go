@@ -139,7 +139,7 @@ func shellWord(s string) string {
 func showProgress(console *command.Console) func(collector.Progress) {
 	return func(p collector.Progress) {
 		if r := p.Ended; r != nil {
-			text := fmt.Sprintf("%-14s %s", r.Outcome, r.Source)
+			text := fmt.Sprintf("%-14s %7.2f s %7d rows %5d files  %s", r.Outcome, r.Duration.Seconds(), r.Rows, r.Uploads, r.Source)
 			if r.Detail != "" {
 				text += ": " + strings.ReplaceAll(r.Detail, "\n", "; ")
 			}
