@@ -230,3 +230,54 @@ func BenchmarkParse(b *testing.B) {
 		i++
 	}
 }
+
+// What is no regular file is passed over without being opened: a pipe would
+// wait for its writer for ever.
+func TestWithPassesOverOddFiles(t *testing.T) {
+	t.Parallel()
+	dir := writeFiles(t, map[string]string{"good.yaml": "name: Good\nexport: LET X = 1\n"})
+	for name, target := range map[string]string{"loop.yaml": "loop.yaml", "gone.yaml": "nowhere", "link.yaml": "good.yaml", "null.yaml": os.DevNull} {
+		if err := os.Symlink(target, filepath.Join(dir, name)); err != nil {
+			t.Skipf("no symbolic links here: %v", err)
+		}
+	}
+	r, err := Empty().With(dir)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if d := cmp.Diff([]string{"Good"}, r.Names()); d != "" {
+		t.Error(d)
+	}
+	failed := make(map[string]bool)
+	for _, p := range r.Problems() {
+		failed[filepath.Base(p.Path)] = !p.Note
+	}
+	if d := cmp.Diff(map[string]bool{"loop.yaml": true, "gone.yaml": true, "null.yaml": true, "link.yaml": false}, failed); d != "" {
+		t.Error(d)
+	}
+}
+
+func TestProblemsOfAllLayers(t *testing.T) {
+	t.Parallel()
+	lower := writeFiles(t, map[string]string{"a.yaml": "nome: A\n", "b.yaml": "name: B\naliases: [C]\nexport: LET X = 1\n"})
+	upper := writeFiles(t, map[string]string{"c.yaml": "name: C\nexport: LET X = 2\n", "b.yaml": "name: B\nexport: LET X = 3\n"})
+	r, err := Empty().With(lower)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if r, err = r.With(upper); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(r.Problems()); n != 2 {
+		t.Errorf("%d problems: %v", n, r.Problems())
+	}
+	// A name goes before an alias, whichever layer has it.
+	for name, want := range map[string]string{"B": "LET X = 3", "C": "LET X = 2"} {
+		if a, err := r.Get(name); err != nil || a.Export != want {
+			t.Errorf("%s: %+v, %v", name, a, err)
+		}
+	}
+	if got := r.Problems()[0].Error(); !strings.Contains(got, "a.yaml") || !strings.Contains(got, `unknown field "nome"`) {
+		t.Errorf("the problem reads %q", got)
+	}
+}

@@ -84,7 +84,11 @@ func (u *upload) Abort(error) error { return nil }
 // item of the plan. Preconditions are not asked: the fixed host is no host.
 func collect(t *testing.T, artifact string, args ...string) []*result {
 	t.Helper()
-	repository := artifacts.Embedded()
+	return collectFrom(t, artifacts.Embedded(), artifact, args...)
+}
+
+func collectFrom(t *testing.T, repository *artifacts.Repository, artifact string, args ...string) []*result {
+	t.Helper()
 	specs, err := repository.Specs([]string{artifact}, args)
 	if err != nil {
 		t.Fatal(err)
