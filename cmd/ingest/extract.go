@@ -22,11 +22,11 @@ import (
 	"satchel/internal/zipx"
 )
 
-// Bounds of a file that is expanded: a container of a few bytes may declare any
-// size.
+// A container of a few bytes may declare a sparse file of any size. Above
+// plausibleSize one must hold at least one byte for plausibleRatio of its own.
 const (
-	maxSparseRatio = 1000
-	maxSparseSize  = 1 << 40
+	plausibleSize  = 64 << 30
+	plausibleRatio = 100_000
 )
 
 // maxNameBytes bounds one part of a name; most file systems take 255.
@@ -67,7 +67,7 @@ func (e *evidenceError) Unwrap() error { return e.err }
 // extract copies one upload and returns where to. Of a damaged one the part
 // that can be read is copied, with an *evidenceError.
 func (x *extractor) extract(ctx context.Context, r *container.Reader, u container.UploadInfo) (file string, err error) {
-	if u.Sparse && u.Size > maxSparseSize && u.Size/max(u.StoredSize, 1) > maxSparseRatio {
+	if u.Size > plausibleSize && u.Size/max(u.StoredSize, 1) > plausibleRatio {
 		return "", &evidenceError{command.Salvaged, fmt.Errorf("it says it has %d bytes, of which %d are stored: not expanded", u.Size, u.StoredSize)}
 	}
 	in, err := r.OpenUpload(u)
@@ -79,7 +79,7 @@ func (x *extractor) extract(ctx context.Context, r *container.Reader, u containe
 	if err != nil {
 		return "", err
 	}
-	sum, readErr, err := copySparse(ctx, out, in)
+	sum, readErr, err := copySparse(ctx, out, in, max(u.Size, plausibleSize))
 	if cerr := out.Close(); err == nil {
 		err = cerr
 	}
@@ -249,8 +249,9 @@ func (x *extractor) unsafe(r rune, size int) bool {
 }
 
 // copySparse copies in to out, leaves holes where in has long runs of zeros,
-// and returns the SHA-256 of all of it. readErr is of in, err of out.
-func copySparse(ctx context.Context, out *os.File, in io.Reader) (sum string, readErr, err error) {
+// and returns the SHA-256 of all of it. readErr is of in, also when it has more
+// than limit bytes, err of out.
+func copySparse(ctx context.Context, out *os.File, in io.Reader, limit int64) (sum string, readErr, err error) {
 	const block = 64 << 10
 	h := sha256.New()
 	buf, zeros := make([]byte, block), make([]byte, block)
@@ -269,6 +270,9 @@ func copySparse(ctx context.Context, out *os.File, in io.Reader) (sum string, re
 		at += int64(n)
 		if errors.Is(rerr, io.EOF) {
 			break
+		}
+		if rerr == nil && at > limit {
+			rerr = fmt.Errorf("it is longer than the %d bytes that it says it has", limit)
 		}
 		if rerr != nil {
 			readErr = rerr

@@ -126,7 +126,7 @@ func TestCopySparse(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		_, readErr, err := copySparse(t.Context(), f, c.in())
+		_, readErr, err := copySparse(t.Context(), f, c.in(), 1<<40)
 		if err != nil || (readErr != nil) != c.fail {
 			t.Errorf("%s: %v, %v", name, readErr, err)
 		}
@@ -146,8 +146,20 @@ func TestCopySparse(t *testing.T) {
 		t.Fatal(err)
 	}
 	defer f.Close()
-	if _, _, err := copySparse(ctx, f, forever{}); err != nil {
+	if _, _, err := copySparse(ctx, f, forever{}, 1<<40); err != nil {
 		t.Error(err)
+	}
+}
+
+func TestCopySparseHasALimit(t *testing.T) {
+	t.Parallel()
+	f, err := os.Create(filepath.Join(t.TempDir(), "out"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer f.Close()
+	if _, readErr, err := copySparse(t.Context(), f, forever{}, 1<<20); err != nil || readErr == nil {
+		t.Errorf("an endless file: %v, %v", readErr, err)
 	}
 }
 
