@@ -6,11 +6,13 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"sync"
 
 	"satchel/artifacts"
 	"satchel/internal/flow"
 
 	"github.com/Velocidex/ordereddict"
+	"www.velocidex.com/golang/vfilter"
 	"www.velocidex.com/golang/vfilter/types"
 )
 
@@ -197,29 +199,77 @@ func (a *artifactName) source(ctx context.Context, c *artifacts.Compiled, source
 // evaluate runs the statements of the texts in the scope and gives their rows.
 func (a *artifactName) evaluate(ctx context.Context, scope types.Scope, texts []string, emit func(any) bool) error {
 	for _, text := range texts {
-		statements, err := parse(text)
+		statements, err := a.run.parsing.take(a.run, text)
 		if err != nil {
 			return kinded{KindParse, err}
 		}
-		a.run.knowCalls(statements)
 		for _, s := range statements {
-			ctx, cancel := context.WithCancel(ctx)
-			rows := s.Eval(ctx, scope)
-			more := true
-			for v := range rows {
-				if more = emit(v); !more {
-					break
-				}
-			}
-			cancel()
-			for range rows {
-			}
-			if !more || ctx.Err() != nil && a.run.ctx.Err() != nil {
+			if !evaluateOne(ctx, scope, s, emit) {
 				return nil
 			}
 		}
+		a.run.parsing.giveBack(text, statements)
 	}
 	return nil
+}
+
+// evaluateOne runs a statement and says whether it ran to its end.
+func evaluateOne(ctx context.Context, scope types.Scope, s *vfilter.VQL, emit func(any) bool) (ended bool) {
+	ctx, cancel := context.WithCancel(ctx)
+	defer cancel()
+	var rows <-chan types.Row
+	if s.Query == nil {
+		rows = s.Eval(ctx, scope)
+	} else {
+		inner := scope.Copy()
+		defer inner.Close()
+		rows = s.Query.Eval(ctx, inner)
+	}
+	for v := range rows {
+		if !emit(v) {
+			cancel()
+			for range rows {
+			}
+			return false
+		}
+	}
+	return ctx.Err() == nil
+}
+
+// maxParsed bounds how many texts a run keeps parsed.
+const maxParsed = 1000
+
+// parsing keeps parsed texts, so that an artifact that is called for each row
+// is not parsed for each. Whoever takes one has it alone.
+type parsing struct {
+	mu   sync.Mutex
+	idle map[string][][]*vfilter.VQL
+}
+
+func (p *parsing) take(r *run, text string) ([]*vfilter.VQL, error) {
+	p.mu.Lock()
+	list, known := p.idle[text]
+	if len(list) > 0 {
+		statements := list[len(list)-1]
+		p.idle[text] = list[:len(list)-1]
+		p.mu.Unlock()
+		return statements, nil
+	}
+	p.mu.Unlock()
+	statements, err := parse(text)
+	if err == nil && !known {
+		r.knowCalls(text)
+	}
+	return statements, err
+}
+
+func (p *parsing) giveBack(text string, statements []*vfilter.VQL) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	if p.idle == nil || len(p.idle) >= maxParsed {
+		p.idle = make(map[string][][]*vfilter.VQL)
+	}
+	p.idle[text] = append(p.idle[text], statements)
 }
 
 // kinded is an error of a plugin with a kind of its own.

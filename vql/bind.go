@@ -255,11 +255,11 @@ func reduce(ctx context.Context, v any) any {
 func (p *argPlan) set(ctx context.Context, s *Scope, f *argField, to reflect.Value, raw any) error {
 	switch f.kind {
 	case argLazy:
-		to.Set(reflect.ValueOf(Lazy{scope: s, expr: raw}))
+		assign(to, Lazy{scope: s, expr: raw})
 		return nil
 	case argQuery:
 		q, err := toQuery(ctx, raw)
-		to.Set(reflect.ValueOf(q))
+		assign(to, q)
 		return err
 	}
 	v := fromEngine(reduce(ctx, raw))
@@ -272,6 +272,13 @@ func (p *argPlan) set(ctx context.Context, s *Scope, f *argField, to reflect.Val
 	return setValue(ctx, s, f.kind, to, v)
 }
 
+// assign sets a field of type T without making a copy on the heap.
+func assign[T any](to reflect.Value, v T) {
+	if p, ok := to.Addr().Interface().(*T); ok {
+		*p = v
+	}
+}
+
 func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v any) error {
 	switch kind {
 	case argString:
@@ -281,7 +288,7 @@ func setValue(ctx context.Context, s *Scope, kind argKind, to reflect.Value, v a
 		for _, item := range toList(ctx, s, v) {
 			out = append(out, toText(item))
 		}
-		to.Set(reflect.ValueOf(out))
+		assign(to, out)
 	case argInt:
 		n, err := toInt(single(s.materialize(ctx, v)))
 		if err != nil {
@@ -321,25 +328,25 @@ func setComposed(ctx context.Context, s *Scope, kind argKind, to reflect.Value, 
 		if err != nil {
 			return err
 		}
-		to.Set(reflect.ValueOf(t))
+		assign(to, t)
 	case argAny:
 		if v = s.materialize(ctx, v); v != nil {
-			to.Set(reflect.ValueOf(v))
+			assign(to, v)
 		}
 	case argAnys:
-		to.Set(reflect.ValueOf(toList(ctx, s, v)))
+		assign(to, toList(ctx, s, v))
 	case argLambda:
 		l, err := vfilter.ParseLambda(toText(v))
 		if err != nil {
 			return fmt.Errorf("parse lambda: %w", err)
 		}
-		to.Set(reflect.ValueOf(Lambda{lambda: l, text: toText(v)}))
+		assign(to, Lambda{lambda: l, text: toText(v)})
 	case argDict:
 		d, err := toDict(s, single(s.materialize(ctx, v)))
 		if err != nil {
 			return err
 		}
-		to.Set(reflect.ValueOf(d))
+		assign(to, d)
 	case argDicts:
 		var out []*Dict
 		for _, item := range listItems(s.materialize(ctx, v)) {
@@ -349,7 +356,7 @@ func setComposed(ctx context.Context, s *Scope, kind argKind, to reflect.Value, 
 			}
 			out = append(out, d)
 		}
-		to.Set(reflect.ValueOf(out))
+		assign(to, out)
 	}
 	return nil
 }
@@ -372,7 +379,7 @@ func (p *argPlan) setPath(ctx context.Context, s *Scope, f *argField, elem refle
 		if err != nil {
 			return err
 		}
-		to.Set(reflect.ValueOf(path))
+		assign(to, path)
 		return nil
 	}
 	var out []Path
@@ -383,6 +390,6 @@ func (p *argPlan) setPath(ctx context.Context, s *Scope, f *argField, elem refle
 		}
 		out = append(out, path)
 	}
-	to.Set(reflect.ValueOf(out))
+	assign(to, out)
 	return nil
 }

@@ -6,9 +6,9 @@ import (
 	"log"
 	"reflect"
 	"runtime/debug"
-	"strconv"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"time"
 
 	"satchel/internal/flow"
@@ -180,6 +180,7 @@ type functionCall struct {
 	function *function
 	run      *run
 	site     string
+	active   atomic.Int64 // calls that have not returned
 }
 
 func (c *functionCall) Info(types.Scope, *types.TypeMap) *types.FunctionInfo {
@@ -188,7 +189,7 @@ func (c *functionCall) Info(types.Scope, *types.TypeMap) *types.FunctionInfo {
 
 // Copy is called once for each place in the query.
 func (c *functionCall) Copy() types.FunctionInterface {
-	return &functionCall{function: c.function, run: c.run, site: strconv.FormatInt(c.run.sites.Add(1), 10)}
+	return c.run.place(c.function)
 }
 
 func (c *functionCall) Call(ctx context.Context, scope types.Scope, args *ordereddict.Dict) types.Any {
@@ -198,6 +199,8 @@ func (c *functionCall) Call(ctx context.Context, scope types.Scope, args *ordere
 	if ctx.Err() != nil {
 		return types.Null{}
 	}
+	c.active.Add(1)
+	defer c.active.Add(-1)
 	v, kind, err := c.invoke(ctx, scope, args)
 	if err == nil {
 		return toEngine(v)

@@ -9,8 +9,6 @@ import (
 	"sync"
 
 	"satchel/internal/flow"
-
-	"www.velocidex.com/golang/vfilter"
 )
 
 // maxMessages bounds how many different messages are remembered to say each
@@ -184,25 +182,32 @@ func (r *run) unknownName(symbol, scope string) (ErrorKind, string, error) {
 	return KindSymbol, name, fmt.Errorf("there is no such variable or column%s", didYouMean(name, scopeName.FindAllString(scope, 1000)))
 }
 
-// knowCalls remembers statements, so that a message about a name can tell
-// whether it was called.
-func (r *run) knowCalls(statements []*vfilter.VQL) {
+// knowCalls remembers a text that was parsed, so that a message about a name
+// can tell whether it was called.
+func (r *run) knowCalls(texts ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unseen = append(r.unseen, statements...)
+	r.unseen = append(r.unseen, texts...)
 }
 
 // callsFunction says whether the run's statements call a function of that name.
+// It parses them again, because those that run change under its eyes.
 func (r *run) callsFunction(name string) bool {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	if r.called == nil {
 		r.called = make(map[string]bool)
 	}
-	for _, s := range r.unseen {
-		for _, c := range calls(s) {
-			if c.Kind == "function" {
-				r.called[c.Name] = true
+	for _, text := range r.unseen {
+		statements, err := parse(text)
+		if err != nil {
+			continue // it was parsed before
+		}
+		for _, s := range statements {
+			for _, c := range calls(s) {
+				if c.Kind == "function" {
+					r.called[c.Name] = true
+				}
 			}
 		}
 	}

@@ -40,11 +40,12 @@ type run struct {
 	warnings  atomic.Int64
 	calls     atomic.Int64
 	scanned   atomic.Int64
-	sites     atomic.Int64 // numbers the places that call functions
 	workers   workers
+	places    places
+	parsing   parsing
 
 	mu        sync.Mutex
-	unseen    []*vfilter.VQL  // statements whose calls are not in called yet
+	unseen    []string        // texts whose calls are not in called yet
 	called    map[string]bool // functions that the statements call
 	stats     Stats
 	errors    map[errorKey]int // index in stats.Errors
@@ -71,8 +72,8 @@ func newRun(ctx context.Context, r *Runner, q Request, statements, preamble []*v
 	ctx, run.cancel = context.WithCancelCause(ctx)
 	run.ctx = context.WithValue(ctx, runKey{}, run)
 	run.scope = run.newScope(q.Env)
-	run.knowCalls(preamble)
-	run.knowCalls(statements)
+	run.knowCalls(q.Preamble...)
+	run.knowCalls(q.Text)
 	return run
 }
 
@@ -310,7 +311,7 @@ func (r *run) ended() error {
 
 func (r *run) close() {
 	r.cancel(errors.New("the query has ended"))
-	for _, name := range r.workers.wait(r.options.Grace) {
+	for _, name := range r.wait() {
 		r.fail(KindAbandoned, name, fmt.Errorf("did not end within %s of the query and was left behind", r.options.Grace))
 	}
 	r.scope.Close()
@@ -335,62 +336,4 @@ func (r *run) result() Stats {
 	stats.Calls = r.calls.Load()
 	stats.Scanned = r.scanned.Load()
 	return stats
-}
-
-// workers counts the plugin calls that have not ended.
-type workers struct {
-	mu     sync.Mutex
-	active map[*pluginCall]int
-	count  int
-	idle   chan struct{} // closed when count falls to 0 while somebody waits
-}
-
-func (w *workers) add(c *pluginCall) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	if w.active == nil {
-		w.active = make(map[*pluginCall]int)
-	}
-	w.active[c]++
-	w.count++
-}
-
-func (w *workers) done(c *pluginCall) {
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	w.count--
-	if w.active[c]--; w.active[c] == 0 {
-		delete(w.active, c)
-	}
-	if w.count == 0 && w.idle != nil {
-		close(w.idle)
-		w.idle = nil
-	}
-}
-
-// wait returns the names of the plugins that have not ended in time.
-func (w *workers) wait(grace time.Duration) []string {
-	w.mu.Lock()
-	if w.count == 0 {
-		w.mu.Unlock()
-		return nil
-	}
-	idle := make(chan struct{})
-	w.idle = idle
-	w.mu.Unlock()
-	timer := time.NewTimer(grace)
-	defer timer.Stop()
-	select {
-	case <-idle:
-		return nil
-	case <-timer.C:
-	}
-	w.mu.Lock()
-	defer w.mu.Unlock()
-	var names []string
-	for c := range w.active {
-		names = append(names, c.plugin.name)
-	}
-	slices.Sort(names)
-	return names
 }

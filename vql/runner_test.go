@@ -211,6 +211,25 @@ func TestRunLeavesHangingPluginBehind(t *testing.T) {
 	}
 }
 
+// So with a function that does not return.
+func TestRunLeavesHangingFunctionBehind(t *testing.T) {
+	t.Parallel()
+	release, ended := make(chan struct{}), make(chan struct{})
+	hanging := vql.NewFunction("hang", func(context.Context, *vql.Scope, struct{}) (any, error) {
+		defer close(ended)
+		<-release
+		return nil, nil
+	})
+	for _, text := range []string{"SELECT hang() FROM counter(end=1)"} {
+		rows, stats, err := run(t, newSet(t, hanging), vql.Options{Grace: 20 * time.Millisecond}, vql.Request{Text: text, Timeout: 20 * time.Millisecond})
+		if !errors.Is(err, vql.ErrTimeout) || len(rows) > 0 || len(stats.Errors) != 1 || stats.Errors[0].Kind != vql.KindAbandoned || stats.Errors[0].Name != "hang" {
+			t.Errorf("%v, %v, %v", rows, err, stats.Err())
+		}
+	}
+	close(release)
+	<-ended
+}
+
 func TestLimitStopsPlugins(t *testing.T) {
 	t.Parallel()
 	var emitted atomic.Int64
