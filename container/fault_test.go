@@ -240,3 +240,39 @@ func TestSizeLimitStopsTaking(t *testing.T) {
 		t.Errorf("closed with %+v, %v", sum, err)
 	}
 }
+
+func TestSizeLimitHoldsForRowsThatRepeat(t *testing.T) {
+	t.Parallel()
+	for name, row := range map[string]func(i int) string{
+		"counter": func(i int) string { return fmt.Sprintf(`{"N":%d,"Path":"/usr/lib/name-%d","Note":"the same words in every row"}`, i, i) },
+		"same":    func(int) string { return `{"A":"always the same row, over and over again"}` },
+		"short":   func(i int) string { return fmt.Sprintf(`{"N":%d}`, i) },
+	} {
+		fsys := fsxtest.New()
+		mkdir(t, fsys)
+		const limit = 1 << 20
+		w, err := Create("/out/c.zip", testHeader(), Options{FS: fsys, MaxBytes: limit})
+		if err != nil {
+			t.Fatal(err)
+		}
+		var rows int64
+		for i := 0; err == nil && rows < 3_000_000; {
+			var b flow.RowBatch
+			for ; b.Rows < 2000; b.Rows++ {
+				b.JSONL = append(append(b.JSONL, row(i)...), '\n')
+				i++
+			}
+			if err = w.WriteRows(context.Background(), "Test.Rows/All", b); err == nil {
+				rows += int64(b.Rows)
+			}
+		}
+		if err != nil && !errors.Is(err, ErrMaxSize) {
+			t.Fatalf("%s: %v", name, err)
+		}
+		sum, err := w.Close(context.Background())
+		if err != nil || sum.Bytes > limit || sum.Rows != rows {
+			t.Errorf("%s: %d rows give %d bytes, %v", name, sum.Rows, sum.Bytes, err)
+		}
+		t.Logf("%s: %d rows in %d bytes", name, sum.Rows, sum.Bytes)
+	}
+}

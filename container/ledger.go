@@ -25,6 +25,7 @@ type ledger struct {
 	counts  map[flow.Outcome]int64
 	reports int64
 	members int64
+	spooled int64 // bytes of rows in the spool, compressed
 }
 
 type sourceLedger struct {

@@ -253,12 +253,13 @@ func (w *Writer) room() error {
 	return nil
 }
 
-// reserve estimates what Close will add to the container: the rows once more,
-// and for each member its lines in uploads.json, manifest and directory.
+// reserve estimates what Close will add to the container: the rows and logs
+// once more, as Deflate, which needs more than zstd, their indexes, and for each member its lines in
+// uploads.json, manifest and directory.
 func (w *Writer) reserve() int64 {
 	w.mu.Lock()
 	defer w.mu.Unlock()
-	return w.spool.Size()*5/4 + 300*w.led.members + 64<<10
+	return 3*w.led.spooled/2 + 3*(w.led.rows+w.led.logs) + 400*w.led.members + 64<<10
 }
 
 // enter begins a call; the caller must leave by gate.RUnlock when it is nil.
@@ -298,6 +299,7 @@ func (w *Writer) WriteRows(ctx context.Context, source string, b flow.RowBatch) 
 		if err != nil {
 			return err
 		}
+		w.led.spooled += int64(len(body))
 		return w.led.addRows(source, int64(b.Rows), int64(len(b.JSONL)), offset)
 	})
 }
@@ -322,6 +324,7 @@ func (w *Writer) Log(ctx context.Context, l flow.LogLine) error {
 		return err
 	}
 	w.led.addLog(l)
+	w.led.spooled += int64(len(body)) / 3
 	return nil
 }
 

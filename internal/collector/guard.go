@@ -70,6 +70,10 @@ func (g *guard) WriteRows(ctx context.Context, _ string, b flow.RowBatch) error 
 		return errSealed
 	}
 	if err := g.sink.WriteRows(ctx, g.source, b); err != nil {
+		var refused *flow.OutcomeError
+		if errors.As(err, &refused) {
+			return fmt.Errorf("write rows: %w", err) // of these rows alone
+		}
 		return g.broken(ctx, fmt.Errorf("write rows: %w", err))
 	}
 	g.mu.Lock()

@@ -46,7 +46,7 @@ func NewRowsEncoder() (*RowsEncoder, error) {
 // Append appends the body of a Rows frame.
 func (e *RowsEncoder) Append(dst []byte, source string, b flow.RowBatch) ([]byte, error) {
 	if len(b.JSONL) > MaxRowsBytes {
-		return dst, fmt.Errorf("a batch of %d bytes of rows is over the limit of %d", len(b.JSONL), MaxRowsBytes)
+		return dst, tooLong()
 	}
 	if len(b.JSONL) > 0 && b.JSONL[len(b.JSONL)-1] != '\n' {
 		return dst, fmt.Errorf("a batch of rows does not end with a newline")
@@ -65,7 +65,7 @@ func SplitRows(b flow.RowBatch, yield func(flow.RowBatch) error) error {
 	for len(b.JSONL) > MaxRowsBytes {
 		cut := bytes.LastIndexByte(b.JSONL[:MaxRowsBytes], '\n') + 1
 		if cut == 0 {
-			return fmt.Errorf("a row is longer than %d bytes", MaxRowsBytes)
+			return tooLong()
 		}
 		head := b
 		head.JSONL = b.JSONL[:cut]
@@ -76,6 +76,11 @@ func SplitRows(b flow.RowBatch, yield func(flow.RowBatch) error) error {
 		b.JSONL, b.Rows = b.JSONL[cut:], b.Rows-head.Rows
 	}
 	return yield(b)
+}
+
+// tooLong refuses a row; the sink that it was meant for is sound.
+func tooLong() error {
+	return &flow.OutcomeError{Outcome: flow.OverLimit, Err: fmt.Errorf("a row is longer than %d MiB of JSON", MaxRowsBytes>>20)}
 }
 
 // DecodeRows decodes the head of a Rows frame. The rows themselves stay
