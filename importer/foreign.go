@@ -94,9 +94,11 @@ func describeMembers(a *zipx.Archive) string {
 			return "Velociraptor hunt export: not read yet"
 		case name == "uac.log" || top == "[root]":
 			return "collection of UAC: not read yet"
-		case strings.HasPrefix(name, "fs/$rootfs$/"), strings.HasPrefix(name, "fs/c:/"), strings.HasPrefix(name, "fs/$fs$/"), strings.Contains(name, "$metadata$/"):
+		case strings.HasPrefix(name, "fs/$rootfs$/"), strings.HasPrefix(name, "fs/c:/"),
+			strings.HasPrefix(name, "fs/$fs$/"), strings.Contains(name, "$metadata$/"):
 			return "collection of acquire: not read yet"
-		case strings.HasSuffix(base, "_copylog.csv"), strings.HasSuffix(base, "_skiplog.csv"), strings.HasSuffix(base, "_ConsoleLog.txt"), strings.HasSuffix(name, "/$Extend/$J"):
+		case strings.HasSuffix(base, "_copylog.csv"), strings.HasSuffix(base, "_skiplog.csv"),
+			strings.HasSuffix(base, "_ConsoleLog.txt"), strings.HasSuffix(name, "/$Extend/$J"):
 			return "collection of KAPE: not read yet"
 		case base == "GetThis.csv" || strings.HasPrefix(base, "NTFSInfo"):
 			return "collection of DFIR-ORC: not read yet"

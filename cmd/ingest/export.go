@@ -192,7 +192,24 @@ func fillDirectory(ctx context.Context, ev *evidence, dir, format string) (d dam
 	if err != nil {
 		return d, err
 	}
-	lists := map[string]func(add func(any) error) error{
+	for name, list := range lists(ctx, ev, &d) {
+		if err := x.write(name, func(w io.Writer) error {
+			buf := bufio.NewWriter(w)
+			return errors.Join(list(json.NewEncoder(buf).Encode), buf.Flush())
+		}); err != nil {
+			return d, err
+		}
+	}
+	if ctx.Err() != nil {
+		return d, context.Cause(ctx)
+	}
+	return d, nil
+}
+
+// lists gives what stands beside the results, by file: each calls add with every
+// record. Records that cannot be read are counted in d.
+func lists(ctx context.Context, ev *evidence, d *damage) map[string]func(add func(any) error) error {
+	return map[string]func(add func(any) error) error{
 		"uploads.jsonl": func(add func(any) error) error {
 			bad, err := eachFile(ctx, ev.Reader, func(u container.UploadInfo) error { return add(describeUpload(u)) })
 			d.records += bad
@@ -223,18 +240,6 @@ func fillDirectory(ctx context.Context, ev *evidence, dir, format string) (d dam
 			return nil
 		},
 	}
-	for name, list := range lists {
-		if err := x.write(name, func(w io.Writer) error {
-			buf := bufio.NewWriter(w)
-			return errors.Join(list(json.NewEncoder(buf).Encode), buf.Flush())
-		}); err != nil {
-			return d, err
-		}
-	}
-	if ctx.Err() != nil {
-		return d, context.Cause(ctx)
-	}
-	return d, nil
 }
 
 const timeLayout = "2006-01-02T15:04:05.999999999Z07:00"

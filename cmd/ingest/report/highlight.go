@@ -55,39 +55,64 @@ func named(pattern string) *regexp.Regexp { return regexp.MustCompile(`(?i)` + p
 func rules() []rule {
 	processes, sockets, users := named(`pslist|processes?$`), named(`netstat`), named(`\.users$`)
 	process := []string{"Pid", "Ppid", "Name", "Exe", "CommandLine", "Username", "CreateTime", "StartTime"}
+	login := []string{"Timestamp", "login_time", "LoginTime", "Time", "User", "login_User", "Terminal", "login_Terminal",
+		"Host", "login_Host", "Address", "login_IpAddr", "IpAddr"}
+	times := []string{"Timestamp", "login_time", "LoginTime", "Time"}
+	all := func(cells) bool { return true }
 	return []rule{
-		{title: "Running programs whose file was deleted", source: processes, columns: process, keep: func(c cells) bool {
-			return c.yes("Deleted") || strings.HasSuffix(c.first("Exe"), " (deleted)")
-		}},
-		{title: "Programs that run from temporary directories or memory", source: processes, columns: process, keep: func(c cells) bool {
-			return temporary(c.first("Exe")) && !c.yes("Deleted")
-		}},
-		{title: "Kernel modules that hide, or that are not the distribution's", source: named(`modules`),
-			columns: []string{"Name", "Size", "Taint", "Hidden", "Path", "OSPath"}, keep: func(c cells) bool {
-				return c.yes("Hidden") || strings.ContainsAny(c.first("Taint"), "OEF")
-			}},
-		{title: "Marked by the artifacts themselves", column: "Notes", columns: []string{"Notes", "OSPath", "Pid", "User", "Name", "Exe", "Path", "Line", "Command", "CommandLine"}, keep: func(c cells) bool {
-			notes := c.first("Notes")
-			return notes != "" && notes != "[]" && notes != "{}"
-		}},
-		{title: "Accounts with uid 0 besides root", source: users, columns: []string{"User", "Uid", "Gid", "Homedir", "Shell"}, keep: func(c cells) bool {
-			return c.first("Uid") == "0" && c.first("User", "Name") != "root"
-		}},
-		{title: "Listening sockets", source: sockets, columns: []string{"Type", "LocalAddr", "LocalPort", "Pid", "Name", "Exe", "CommandLine", "Username"}, keep: func(c cells) bool {
-			return strings.HasPrefix(strings.ToUpper(c.first("Status", "State")), "LISTEN")
-		}},
-		{title: "Connections to other networks", source: sockets, columns: []string{"RemoteAddr", "RemotePort", "LocalPort", "Pid", "Name", "CommandLine", "Username"}, keep: func(c cells) bool {
-			return strings.HasPrefix(strings.ToUpper(c.first("Status", "State")), "ESTAB") && public(c.first("RemoteAddr", "RemoteIP"))
-		}},
-		{title: "Latest logins", source: named(`login|wtmp|logons?$`), columns: []string{"login_time", "LoginTime", "Time", "login_Type", "Type", "login_User", "User", "login_Terminal", "Terminal", "login_Host", "Host", "login_IpAddr", "IpAddr"},
-			keep: func(cells) bool { return true }, newest: []string{"login_time", "LoginTime", "Time", "Timestamp"}},
-		{title: "Accounts that can log in", source: users, columns: []string{"User", "Uid", "Gid", "Description", "Homedir", "Shell"}, keep: func(c cells) bool {
-			shell := c.first("Shell")
-			return shell != "" && !strings.HasSuffix(shell, "/nologin") && !strings.HasSuffix(shell, "/false") && !strings.HasSuffix(shell, "/sync")
-		}},
-		{title: "Keys that open accounts over SSH", source: named(`authorizedkeys`), columns: []string{"User", "Uid", "OSPath", "KeyType", "Type", "Comment", "Fingerprint", "Options"},
-			keep: func(cells) bool { return true }},
+		{
+			title: "Running programs whose file was deleted", source: processes, columns: process,
+			keep: func(c cells) bool { return c.yes("Deleted") || strings.HasSuffix(c.first("Exe"), " (deleted)") },
+		}, {
+			title: "Programs that run from temporary directories or memory", source: processes, columns: process,
+			keep: func(c cells) bool { return temporary(c.first("Exe")) && !c.yes("Deleted") },
+		}, {
+			title: "Kernel modules that hide, or that are not the distribution's", source: named(`modules`),
+			columns: []string{"Name", "Size", "Taint", "Hidden", "Path", "OSPath"},
+			keep:    func(c cells) bool { return c.yes("Hidden") || strings.ContainsAny(c.first("Taint"), "OEF") },
+		}, {
+			title: "Marked by the artifacts themselves", column: "Notes",
+			columns: []string{"Notes", "OSPath", "Pid", "User", "Name", "Exe", "Path", "Line", "Command", "CommandLine"},
+			keep:    func(c cells) bool { notes := c.first("Notes"); return notes != "" && notes != "[]" && notes != "{}" },
+		}, {
+			title: "Accounts with uid 0 besides root", source: users,
+			columns: []string{"User", "Uid", "Gid", "Homedir", "Shell"},
+			keep:    func(c cells) bool { return c.first("Uid") == "0" && c.first("User", "Name") != "root" },
+		}, {
+			title: "Listening sockets", source: sockets,
+			columns: []string{"Type", "LocalAddr", "LocalPort", "Pid", "Name", "Exe", "CommandLine", "Username"},
+			keep:    func(c cells) bool { return strings.HasPrefix(strings.ToUpper(c.first("Status", "State")), "LISTEN") },
+		}, {
+			title: "Connections to other networks", source: sockets,
+			columns: []string{"RemoteAddr", "RemotePort", "LocalPort", "Pid", "Name", "CommandLine", "Username"},
+			keep: func(c cells) bool {
+				return strings.HasPrefix(strings.ToUpper(c.first("Status", "State")), "ESTAB") && public(c.first("RemoteAddr", "RemoteIP"))
+			},
+		}, {
+			title: "Sessions that were open", source: named(`login/current$`), columns: login, keep: all,
+		}, {
+			title: "Latest logins", source: named(`(lastuserlogin|wtmp|logins?|logons?)$`), columns: login, newest: times,
+			keep: func(c cells) bool { event := c.first("Event"); return event == "" || event == "login" },
+		}, {
+			title: "Latest logins that failed", source: named(`login/failed$|btmp`), columns: login, keep: all, newest: times,
+		}, {
+			title: "Accounts that can log in", source: users,
+			columns: []string{"User", "Uid", "Gid", "Description", "Homedir", "Shell"},
+			keep:    func(c cells) bool { return loginShell(c.first("Shell")) },
+		}, {
+			title: "Keys that open accounts over SSH", source: named(`authorizedkeys`),
+			columns: []string{"User", "Uid", "OSPath", "KeyType", "Type", "Comment", "Fingerprint", "Options"}, keep: all,
+		},
 	}
+}
+
+func loginShell(shell string) bool {
+	for _, none := range []string{"/nologin", "/false", "/sync", "/halt", "/shutdown"} {
+		if strings.HasSuffix(shell, none) {
+			return false
+		}
+	}
+	return shell != ""
 }
 
 func temporary(exe string) bool {
