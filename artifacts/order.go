@@ -22,7 +22,7 @@ func volatility(name, text string) int {
 		{"Generic.Client.Info", 0}, // small, and tells what host the rest is from
 		{"Linux.Sys.Pslist", volatileMemory},
 		{"Linux.Network.Netstat", volatileMemory},
-		{"Linux.Proc.Modules", volatileSession},
+		{"Linux.Proc", volatileSession},
 		{"Linux.Mounts", volatileSession},
 		{"Linux.Sys.LastUserLogin", volatileState},
 		{"Linux.Sys.BashHistory", volatileState},
