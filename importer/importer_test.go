@@ -55,6 +55,16 @@ func newBench(t *testing.T) *bench {
 	return &bench{t: t, dir: dir, store: s, o: importer.Options{Format: fakeFormat{}, Skip: filepath.Join(dir, "store")}}
 }
 
+// freshStore opens a store of its own; the caller closes it.
+func freshStore(t *testing.T, dir string, n int) *store.Store {
+	t.Helper()
+	s, err := store.Open(context.Background(), filepath.Join(dir, fmt.Sprintf("store%d", n)), store.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return s
+}
+
 func (b *bench) file(name string, data []byte) string {
 	b.t.Helper()
 	p := filepath.Join(b.dir, name)
