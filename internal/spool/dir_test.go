@@ -2,6 +2,7 @@ package spool
 
 import (
 	"bytes"
+	"encoding/binary"
 	"errors"
 	"math/rand/v2"
 	"os"
@@ -202,7 +203,7 @@ func TestDirFlipEveryByte(t *testing.T) {
 			if hit {
 				gaps = []GapError{{First: seq, Last: seq}}
 			}
-			if hit && seq == end && len(c.gaps) == 0 { // its own number cannot be read: nobody knows that it was there
+			if hit && seq == end && !legible(b, snap[name], off) { // nobody knows that it was there
 				gaps, next = nil, end
 			}
 			if !slices.Equal(c.gaps, gaps) {
@@ -214,6 +215,19 @@ func TestDirFlipEveryByte(t *testing.T) {
 			}
 		}
 	}
+}
+
+// legible tells whether the header of the frame around off says in b, which is spoiled there, what it says in whole.
+func legible(b, whole []byte, off int) bool {
+	s := ReadFile(bytes.NewReader(whole), int64(len(whole)))
+	for s.Next() {
+		if end := s.Offset() + int64(frame.Size(len(s.Frame().Body))); int64(off) < end {
+			h, w := b[s.Offset():], whole[s.Offset():]
+			length := binary.LittleEndian.Uint32(h[16:])
+			return string(h[:4]) == frame.Magic && h[4] > 0 && h[5] < 4 && bytes.Equal(h[6:16], w[6:16]) && length <= frame.MaxBody
+		}
+	}
+	return false
 }
 
 // TestDirCutAtEveryByte cuts the last segment at every byte.
