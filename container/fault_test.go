@@ -244,9 +244,11 @@ func TestSizeLimitStopsTaking(t *testing.T) {
 func TestSizeLimitHoldsForRowsThatRepeat(t *testing.T) {
 	t.Parallel()
 	for name, row := range map[string]func(i int) string{
-		"counter": func(i int) string { return fmt.Sprintf(`{"N":%d,"Path":"/usr/lib/name-%d","Note":"the same words in every row"}`, i, i) },
-		"same":    func(int) string { return `{"A":"always the same row, over and over again"}` },
-		"short":   func(i int) string { return fmt.Sprintf(`{"N":%d}`, i) },
+		"counter": func(i int) string {
+			return fmt.Sprintf(`{"N":%d,"Path":"/usr/lib/name-%d","Note":"the same words in every row"}`, i, i)
+		},
+		"same":  func(int) string { return `{"A":"always the same row, over and over again"}` },
+		"short": func(i int) string { return fmt.Sprintf(`{"N":%d}`, i) },
 	} {
 		fsys := fsxtest.New()
 		mkdir(t, fsys)
