@@ -19,6 +19,6 @@ func List() []vql.Registration {
 	return slices.Concat([]vql.Registration{
 		linesPlugin(), splitRecordsPlugin(), csvPlugin(), jsonlPlugin(), regexRecordsPlugin(), auditdPlugin(),
 	}, []vql.Registration{
-		utmpPlugin(), lastlogPlugin(), crontabPlugin(), unitPlugin(), controlPlugin(), iniPlugin(),
+		utmpPlugin(), lastlogPlugin(), crontabPlugin(), unitPlugin(), controlPlugin(), iniPlugin(), xmlFunction(),
 	})
 }
