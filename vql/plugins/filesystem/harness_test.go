@@ -145,3 +145,12 @@ func lenFunction() vql.Function {
 	}
 	return vql.NewFunction("len", func(_ context.Context, _ *vql.Scope, a args) (any, error) { return int64(len(a.List)), nil })
 }
+
+// joinFunction joins texts; the one of the core is not in this set.
+func joinFunction() vql.Function {
+	type args struct {
+		Array []string `vql:"array"`
+		Sep   string   `vql:"sep"`
+	}
+	return vql.NewFunction("join", func(_ context.Context, _ *vql.Scope, a args) (any, error) { return strings.Join(a.Array, a.Sep), nil })
+}

@@ -48,7 +48,7 @@ func (a packed) Open(ctx context.Context, p vql.Path) (vql.File, error) {
 	if err != nil {
 		return nil, err
 	}
-	u := &unpacked{path: p, open: func() (vql.File, io.Reader, error) {
+	u := &unpacked{path: p, size: -1, open: func() (vql.File, io.Reader, error) {
 		f, err := accessor.Open(ctx, inner)
 		if err != nil {
 			return nil, nil, err
@@ -62,7 +62,7 @@ func (a packed) Open(ctx context.Context, p vql.Path) (vql.File, error) {
 			_ = f.Close()
 			return nil, nil, fmt.Errorf("%s %s: %w", a.name, inner, err)
 		}
-		return f, r, nil
+		return f, contextReader{ctx, r}, nil
 	}}
 	return u, u.rewind()
 }
@@ -91,6 +91,7 @@ func (a packed) ReadDir(ctx context.Context, p vql.Path) iter.Seq2[vql.Info, err
 // unpacked is a stream that can be read from its beginning again.
 type unpacked struct {
 	path vql.Path
+	size int64 // -1 where it is not known
 	open func() (vql.File, io.Reader, error)
 
 	mu  sync.Mutex
@@ -160,7 +161,7 @@ func (u *unpacked) ReadAt(p []byte, at int64) (int, error) {
 	return u.readAt(p, at)
 }
 
-// Stat describes the compressed file; the size that is in it is not known.
+// Stat describes the compressed file, with the size of what is in it.
 func (u *unpacked) Stat() (vql.Info, error) {
 	u.mu.Lock()
 	defer u.mu.Unlock()
@@ -168,7 +169,7 @@ func (u *unpacked) Stat() (vql.Info, error) {
 		return vql.Info{}, ErrClosed
 	}
 	info, err := u.f.Stat()
-	info.Path, info.Size = u.path, -1
+	info.Path, info.Size = u.path, u.size
 	return info, err
 }
 
@@ -192,6 +193,10 @@ func nestedAccessors() []vql.Registration {
 		vql.NewAccessor("bzip2", func(_ context.Context, s *vql.Scope) (vql.Accessor, error) {
 			return packed{s, "bzip2", []byte("BZh"), bzip2Reader}, nil
 		}, vql.Impure(), vql.Doc("Reads files that bzip2 compressed, and others as they are.")),
+		vql.NewAccessor("zip", func(_ context.Context, s *vql.Scope) (vql.Accessor, error) {
+			open := s.Shared(openZipsKey{}, func() any { return &openZips{zips: map[string]*openZip{}} }).(*openZips)
+			return zipAccessor{s, open}, nil
+		}, vql.Impure(), vql.Doc("Reads the members of ZIP archives.")),
 		vql.NewAccessor("sparse", func(_ context.Context, s *vql.Scope) (vql.Accessor, error) { return sparseAccessor{s}, nil },
 			vql.Impure(), vql.Doc("Reads the ranges of a file that the path lists as JSON, and zeros between them.")),
 		vql.NewAccessor("offset", func(_ context.Context, s *vql.Scope) (vql.Accessor, error) { return offsetAccessor{s}, nil },
