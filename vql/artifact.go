@@ -174,7 +174,7 @@ func (a *artifactName) holds(ctx context.Context, c *artifacts.Compiled, source 
 	scope := a.isolated(c, values)
 	defer scope.Close()
 	holds := false
-	err := a.evaluate(ctx, scope, append(conversions(c, values), text), func(any) bool {
+	err := a.run.evaluate(ctx, scope, append(conversions(c, values), text), func(any) bool {
 		holds = true
 		return false
 	})
@@ -186,7 +186,7 @@ func (a *artifactName) source(ctx context.Context, c *artifacts.Compiled, source
 	defer scope.Close()
 	texts := slices.Concat(conversions(c, values), c.Exports, source.Lets, []string{source.Query})
 	more = true
-	err = a.evaluate(ctx, scope, texts, func(v any) bool {
+	err = a.run.evaluate(ctx, scope, texts, func(v any) bool {
 		if d, ok := v.(*ordereddict.Dict); ok {
 			d.Set("_Source", source.FullName)
 		}
@@ -197,9 +197,9 @@ func (a *artifactName) source(ctx context.Context, c *artifacts.Compiled, source
 }
 
 // evaluate runs the statements of the texts in the scope and gives their rows.
-func (a *artifactName) evaluate(ctx context.Context, scope types.Scope, texts []string, emit func(any) bool) error {
+func (r *run) evaluate(ctx context.Context, scope types.Scope, texts []string, emit func(any) bool) error {
 	for _, text := range texts {
-		statements, err := a.run.parsing.take(a.run, text)
+		statements, err := r.parsing.take(r, text)
 		if err != nil {
 			return kinded{KindParse, err}
 		}
@@ -208,7 +208,7 @@ func (a *artifactName) evaluate(ctx context.Context, scope types.Scope, texts []
 				return nil
 			}
 		}
-		a.run.parsing.giveBack(text, statements)
+		r.parsing.giveBack(text, statements)
 	}
 	return nil
 }
@@ -248,8 +248,7 @@ type parsing struct {
 
 func (p *parsing) take(r *run, text string) ([]*vfilter.VQL, error) {
 	p.mu.Lock()
-	list, known := p.idle[text]
-	if len(list) > 0 {
+	if list := p.idle[text]; len(list) > 0 {
 		statements := list[len(list)-1]
 		p.idle[text] = list[:len(list)-1]
 		p.mu.Unlock()
@@ -257,7 +256,7 @@ func (p *parsing) take(r *run, text string) ([]*vfilter.VQL, error) {
 	}
 	p.mu.Unlock()
 	statements, err := parse(text)
-	if err == nil && !known {
+	if err == nil {
 		r.knowCalls(text)
 	}
 	return statements, err

@@ -2,6 +2,7 @@ package vql
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"reflect"
 	"regexp"
@@ -96,31 +97,46 @@ func walkStatement(s *vfilter.VQL, visit func(name string, node reflect.Value)) 
 	})
 }
 
-// call is one place where a query calls or names something.
-type call struct {
-	Kind string // plugin, function, symbol
-	Name string
-	Args []string
+// Call is one place where a statement calls or names something.
+type Call struct {
+	Kind string   // plugin, function, or symbol: a variable or column
+	Name string   // of an artifact with "Artifact." in front
+	Args []string // names of the arguments
+}
+
+// Parse reads statements without running them. The error is a [*ParseError].
+func Parse(text string) ([]Statement, error) {
+	parsed, err := parse(text)
+	if err != nil {
+		return nil, &ParseError{err}
+	}
+	statements := make([]Statement, len(parsed))
+	for i, s := range parsed {
+		statements[i] = Statement{Index: i, Kind: statementKind(s), Text: statementText(s), Calls: calls(s)}
+	}
+	return statements, nil
 }
 
 // calls lists what a statement calls, outer before inner.
-func calls(s *vfilter.VQL) []call {
-	var out []call
+func calls(s *vfilter.VQL) []Call {
+	var out []Call
 	walkStatement(s, func(name string, node reflect.Value) {
 		e := node.Elem()
 		switch name {
 		case "Plugin":
-			c := call{Kind: "symbol", Name: unquoteSymbol(e.FieldByName("Name").String()), Args: argNames(e.FieldByName("Args"))}
+			c := Call{Kind: "symbol", Name: unquoteSymbol(e.FieldByName("Name").String()), Args: argNames(e.FieldByName("Args"))}
 			if e.FieldByName("Call").Bool() {
 				c.Kind = "plugin"
 			}
 			out = append(out, c)
 		case "_SymbolRef":
-			c := call{Kind: "symbol", Name: unquoteSymbol(strings.TrimPrefix(e.FieldByName("Symbol").String(), "-")), Args: argNames(e.FieldByName("Parameters"))}
+			c := Call{Kind: "symbol", Name: unquoteSymbol(strings.TrimPrefix(e.FieldByName("Symbol").String(), "-")), Args: argNames(e.FieldByName("Parameters"))}
 			if e.FieldByName("Called").Bool() {
 				c.Kind = "function"
 			}
-			out = append(out, c)
+			if c.Name != negateName {
+				out = append(out, c)
+			}
 		}
 	})
 	return out
@@ -218,10 +234,26 @@ func repairLimit(node reflect.Value) error {
 	return nil
 }
 
-func newNegate() Function { return NewFunction(negateName, negate) }
-
-func newNone() Plugin {
-	return NewRowsPlugin(noneName, func(context.Context, *Scope, struct{}, func(Row) bool) error { return nil })
+// complete makes what queries need besides the set: the functions of repair,
+// and for each plugin and function of the evaluator's own that the set lacks
+// one that says that there is none. They would run unguarded.
+func (r *Runner) complete() {
+	r.plugins = append(r.plugins, NewRowsPlugin(noneName, func(context.Context, *Scope, struct{}, func(Row) bool) error { return nil }).plugin)
+	r.functions = append(r.functions, NewFunction(negateName, negate).function)
+	for _, name := range []string{"if", "flatten", "chain", "foreach", "range"} {
+		if _, found := r.set.plugins[name]; !found {
+			r.plugins = append(r.plugins, NewRowsPlugin(name, func(context.Context, *Scope, struct{}, func(Row) bool) error {
+				return kinded{KindUnknown, errors.New("there is no such plugin")}
+			}, FreeArgs()).plugin)
+		}
+	}
+	for _, name := range []string{"dict", "timestamp", "split", "if", "format", "get", "encode", "count", "sum", "min", "max", "enumerate", "len", "version"} {
+		if _, found := r.set.functions[name]; !found {
+			r.functions = append(r.functions, NewFunction(name, func(context.Context, *Scope, struct{}) (any, error) {
+				return nil, kinded{KindUnknown, errors.New("there is no such function")}
+			}, FreeArgs()).function)
+		}
+	}
 }
 
 type negateArgs struct {

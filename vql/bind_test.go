@@ -76,7 +76,16 @@ func show(ctx context.Context, s *vql.Scope, a allArgs) (any, error) {
 
 func TestArguments(t *testing.T) {
 	t.Parallel()
-	set := newSet(t, vql.NewFunction("show", show))
+	type free struct {
+		Args *vql.Dict `vql:",rest"`
+	}
+	set := newSet(t, vql.NewFunction("show", show),
+		vql.NewFunction("dict", func(_ context.Context, _ *vql.Scope, a free) (any, error) {
+			if a.Args == nil {
+				return vql.NewDict(), nil
+			}
+			return a.Args, nil
+		}, vql.FreeArgs()))
 	for _, c := range []struct{ args, want string }{
 		{"", "{}"},
 		{"text='x'", `{"text":"x"}`},

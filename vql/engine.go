@@ -25,16 +25,20 @@ const channelSize = 64
 // have and these.
 func (r *run) newScope(env []Var) types.Scope {
 	scope := vfilter.NewScope()
-	plugins := make([]types.PluginGeneratorInterface, 0, len(r.set.plugins)+1)
+	plugins := make([]types.PluginGeneratorInterface, 0, len(r.set.plugins)+len(r.plugins))
 	for _, p := range r.set.plugins {
 		plugins = append(plugins, &pluginCall{plugin: p, run: r})
 	}
-	functions := make([]types.FunctionInterface, 0, len(r.set.functions)+1)
+	for _, p := range r.plugins {
+		plugins = append(plugins, &pluginCall{plugin: p, run: r})
+	}
+	functions := make([]types.FunctionInterface, 0, len(r.set.functions)+len(r.functions))
 	for _, f := range r.set.functions {
 		functions = append(functions, &functionCall{function: f, run: r})
 	}
-	plugins = append(plugins, &pluginCall{plugin: r.none.plugin, run: r})
-	functions = append(functions, &functionCall{function: r.negate.function, run: r})
+	for _, f := range r.functions {
+		functions = append(functions, &functionCall{function: f, run: r})
+	}
 	scope.AppendPlugins(plugins...)
 	scope.AppendFunctions(functions...)
 	scope.SetLogger(log.New(r, "", 0))
@@ -83,9 +87,6 @@ func (c *pluginCall) Call(ctx context.Context, scope types.Scope, args *orderedd
 			cancel()
 		}()
 		if kind, err := c.invoke(ctx, scope, args, o); err != nil && ctx.Err() == nil {
-			if k, ok := err.(kinded); ok {
-				kind, err = k.kind, k.error
-			}
 			c.run.fail(kind, c.plugin.name, err)
 		}
 	}()

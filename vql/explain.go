@@ -30,7 +30,7 @@ func (r *run) explain(s *vfilter.VQL, rows func(Row) error) error {
 	return r.ended()
 }
 
-func explainKind(c call) string {
+func explainKind(c Call) string {
 	if strings.HasPrefix(c.Name, "Artifact.") {
 		return "artifact"
 	}
@@ -48,7 +48,7 @@ func (r *run) isColumn(name string) bool {
 	return !found
 }
 
-func (r *run) known(c call) (known bool, permissions []any) {
+func (r *run) known(c Call) (known bool, permissions []any) {
 	permissions = []any{}
 	var m *meta
 	switch c.Kind {

@@ -2,6 +2,7 @@ package vql
 
 import (
 	"context"
+	"fmt"
 	"iter"
 	"slices"
 	"time"
@@ -121,6 +122,20 @@ func rowOf(scope types.Scope, v any) any {
 		return NewDict().Set("_value", v)
 	}
 	return v
+}
+
+// Eval runs VQL as a text of its own: it sees the variables that every run has
+// and these, and nothing of the caller. It stops when yield answers false.
+func (s *Scope) Eval(ctx context.Context, text string, vars []Var, yield func(any) bool) error {
+	ctx, cancel := s.run.context(ctx)
+	defer cancel()
+	depth, _ := ctx.Value(artifactDepth{}).(int)
+	if depth >= maxArtifactDepth {
+		return fmt.Errorf("queries call each other more than %d deep", maxArtifactDepth)
+	}
+	scope := s.run.newScope(vars)
+	defer scope.Close()
+	return s.run.evaluate(context.WithValue(ctx, artifactDepth{}, depth+1), scope, []string{text}, func(v any) bool { return yield(fromEngine(v)) })
 }
 
 // Materialize runs a query into the list of its rows and leaves other values

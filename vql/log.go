@@ -187,7 +187,12 @@ func (r *run) unknownName(symbol, scope string) (ErrorKind, string, error) {
 func (r *run) knowCalls(texts ...string) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
-	r.unseen = append(r.unseen, texts...)
+	for _, text := range texts {
+		if !r.texts[text] && len(r.texts) < maxParsed {
+			r.texts[text] = true
+			r.unseen = append(r.unseen, text)
+		}
+	}
 }
 
 // callsFunction says whether the run's statements call a function of that name.

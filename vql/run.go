@@ -45,6 +45,7 @@ type run struct {
 	parsing   parsing
 
 	mu        sync.Mutex
+	texts     map[string]bool // that were parsed
 	unseen    []string        // texts whose calls are not in called yet
 	called    map[string]bool // functions that the statements call
 	stats     Stats
@@ -59,7 +60,7 @@ type runKey struct{}
 func newRun(ctx context.Context, r *Runner, q Request, statements, preamble []*vfilter.VQL) *run {
 	run := &run{
 		Runner: r, request: q, limits: r.options.Limits, parsed: statements, preamble: preamble,
-		values: map[any]any{}, accessors: map[string]Accessor{}, errors: map[errorKey]int{}, grants: map[string]bool{},
+		values: map[any]any{}, accessors: map[string]Accessor{}, errors: map[errorKey]int{}, texts: map[string]bool{}, grants: map[string]bool{},
 		throttle: Throttles(r.options.Throttle, q.Throttle),
 	}
 	if q.MaxRows > 0 {
@@ -164,6 +165,10 @@ func (r *run) report(ctx context.Context, rep flow.Report) error {
 
 // fail keeps an error of the current statement, equal ones once.
 func (r *run) fail(kind ErrorKind, name string, err error) {
+	var k kinded
+	if errors.As(err, &k) {
+		kind, err = k.kind, k.error
+	}
 	e := QueryError{Kind: kind, Name: name, Statement: int(r.statement.Load()), Count: 1, Err: err}
 	if r.keep(e) {
 		r.log(flow.LevelError, e.Error())

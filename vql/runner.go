@@ -62,6 +62,7 @@ type Statement struct {
 	Index int    // from 0, counted over Text alone
 	Kind  string // SELECT, EXPLAIN or LET
 	Text  string // as the parser prints it
+	Calls []Call // what it calls and names, outer before inner; only by [Parse]
 }
 
 // Stats tells how a run went.
@@ -137,8 +138,9 @@ type Runner struct {
 	set     *Set
 	options Options
 	random  rand.Source
-	negate  Function
-	none    Plugin
+	// What the evaluator must have besides the set.
+	plugins   []*plugin
+	functions []*function
 }
 
 // NewRunner returns a runner.
@@ -159,7 +161,9 @@ func NewRunner(set *Set, o Options) *Runner {
 	if source == nil {
 		source = rand.NewPCG(rand.Uint64(), rand.Uint64())
 	}
-	return &Runner{set: set, options: o, random: &lockedSource{source: source}, negate: newNegate(), none: newNone()}
+	r := &Runner{set: set, options: o, random: &lockedSource{source: source}}
+	r.complete()
+	return r
 }
 
 // Run runs the statements of the request in order and gives their rows to the

@@ -448,3 +448,33 @@ func TestProtectStdout(t *testing.T) { //nolint:paralleltest // it changes os.St
 		t.Error("os.Stdout was not put back")
 	}
 }
+
+func TestParse(t *testing.T) {
+	t.Parallel()
+	got, err := vql.Parse("LET F(x) = upper(text=x) SELECT -N, F(x=Name) FROM Artifact.A.B(p=1, `q r`={ SELECT * FROM c() }) WHERE d(e=[1, f()])")
+	want := []vql.Statement{
+		{Index: 0, Kind: "LET", Text: "LET F(x) = upper(text=x)", Calls: []vql.Call{{"function", "upper", []string{"text"}}, {"symbol", "x", nil}}},
+		{Index: 1, Kind: "SELECT", Calls: []vql.Call{
+			{"symbol", "N", nil}, {"function", "F", []string{"x"}}, {"symbol", "Name", nil},
+			{"plugin", "Artifact.A.B", []string{"p", "q r"}}, {"plugin", "c", nil}, {"function", "d", []string{"e"}}, {"function", "f", nil}}},
+	}
+	got[1].Text = ""
+	if diff := cmp.Diff(want, got); diff != "" || err != nil {
+		t.Error(diff, err)
+	}
+	var parse *vql.ParseError
+	if _, err := vql.Parse("SELECT"); !errors.As(err, &parse) {
+		t.Error(err)
+	}
+}
+
+// What the evaluator brings along is not there unless the set has it.
+func TestSetIsAllThereIs(t *testing.T) {
+	t.Parallel()
+	for _, text := range []string{"SELECT * FROM range(start=1, end=5)", "SELECT * FROM foreach(row={ SELECT * FROM counter(end=1) })", "SELECT dict(a=1) AS D FROM counter(end=1)", "SELECT count() AS D FROM counter(end=1)"} {
+		rows, stats, err := run(t, newSet(t), vql.Options{}, vql.Request{Text: text})
+		if err != nil || len(stats.Errors) != 1 || stats.Errors[0].Kind != vql.KindUnknown || len(rows) > 0 && rows[0] != `{"D":null}` {
+			t.Errorf("%s: %v, %v, %v", text, rows, stats.Err(), err)
+		}
+	}
+}

@@ -174,3 +174,7 @@ func (s *Scope) Regexp(pattern string) (*regexp.Regexp, error) {
 	r.compiled[pattern] = re
 	return re, nil
 }
+
+// RunContext returns a context that ends with the run. It is for what is kept
+// beyond the call that made it, such as values of [Scope.Shared].
+func (s *Scope) RunContext() context.Context { return s.run.ctx }

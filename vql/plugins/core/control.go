@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"sync"
+	"time"
 
 	"satchel/vql"
 )
@@ -19,6 +20,7 @@ func controlList() []vql.Registration {
 		vql.NewValuesPlugin("combine", combine, vql.FreeArgs(), vql.Doc("Runs queries at once and mixes their rows.")),
 		vql.NewValuesPlugin("switch", switchPlugin, vql.FreeArgs(), vql.Doc("Runs queries in turn until one gives rows.")),
 		vql.NewPlugin("range", rangePlugin, vql.Doc("Counts.")),
+		vql.NewValuesPlugin("query", query, vql.Doc("Runs VQL that is a text or a query, which sees only the variables it is given.")),
 	}
 }
 
@@ -256,6 +258,48 @@ func rangePlugin(_ context.Context, _ *vql.Scope, a rangeArgs, emit func(*valueR
 			return nil
 		}
 		i = next
+	}
+	return nil
+}
+
+type queryPluginArgs struct {
+	Query   vql.Lazy  `vql:"query,required"`
+	Env     *vql.Dict `vql:"env"`
+	CopyEnv []string  `vql:"copy_env"`
+	Timeout float64   `vql:"timeout"` // seconds
+	Inherit bool      `vql:"inherit"` // a query sees the caller's variables, a text does not
+}
+
+func query(ctx context.Context, s *vql.Scope, a queryPluginArgs, emit func(any) bool) error {
+	if a.Timeout > 0 {
+		var cancel context.CancelFunc
+		ctx, cancel = context.WithTimeout(ctx, time.Duration(a.Timeout*float64(time.Second)))
+		defer cancel()
+	}
+	env := vql.NewDict()
+	for _, name := range a.CopyEnv {
+		if v, found := s.Resolve(name); found {
+			env.Set(name, v)
+		}
+	}
+	for name, v := range a.Env.All() {
+		env.Set(name, v)
+	}
+	switch q := a.Query.Value(ctx).(type) {
+	case string:
+		var vars []vql.Var
+		for name, v := range env.All() {
+			vars = append(vars, vql.Var{Name: name, Value: v})
+		}
+		return s.Eval(ctx, q, vars, emit)
+	case vql.Query:
+		for row := range q.Values(ctx, s, env) {
+			if !emit(row) {
+				return nil
+			}
+		}
+	default:
+		return fmt.Errorf("query must be a text or a query, not %s", vql.TypeName(q))
 	}
 	return nil
 }

@@ -3,6 +3,7 @@ package core_test
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"flag"
 	"fmt"
@@ -231,4 +232,32 @@ func testArtifacts(t *testing.T) *artifacts.Repository {
 		t.Fatal(err)
 	}
 	return r
+}
+
+func FuzzQuery(f *testing.F) {
+	files, err := filepath.Glob("testdata/*.vql")
+	if err != nil || len(files) == 0 {
+		f.Fatalf("no files of queries: %v", err)
+	}
+	for _, file := range files {
+		text, err := os.ReadFile(file)
+		if err != nil {
+			f.Fatal(err)
+		}
+		for _, part := range strings.Split("\n"+string(text), "\n=== ")[1:] {
+			_, rest, _ := strings.Cut(part, "\n")
+			query, _, _ := strings.Cut(rest, "\n---")
+			f.Add(query)
+		}
+	}
+	f.Fuzz(func(t *testing.T, query string) {
+		runner := vql.NewRunner(coreSet(t), vql.Options{Timeout: time.Second, Grace: time.Second, Limits: vql.Limits{MaxRows: 1000}})
+		var out []byte
+		_, _ = runner.Run(t.Context(), vql.Request{Text: query}, func(r vql.Row) error {
+			if out = vql.AppendJSON(out[:0], r); !json.Valid(out) {
+				t.Errorf("%q wrote %s", query, out)
+			}
+			return nil
+		})
+	})
 }
