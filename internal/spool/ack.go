@@ -41,8 +41,8 @@ func (l *Log) Ack(through uint64) error {
 	case through <= l.acked:
 		l.mu.Unlock()
 		return nil
-	case through > l.durableSeq():
-		last := l.durableSeq()
+	case through > l.durable:
+		last := l.durable
 		l.mu.Unlock()
 		return fmt.Errorf("acknowledge %d of %d: %w", through, last, ErrAhead)
 	}
@@ -205,7 +205,7 @@ type keptSegment struct {
 // saveAck writes the ack file. It is called with amu held.
 func (l *Log) saveAck() error {
 	l.mu.Lock()
-	a := ackState{through: l.acked, last: l.durableSeq(), at: l.o.Now()}
+	a := ackState{through: l.acked, last: l.durable, at: l.o.Now()}
 	for _, seg := range l.segs {
 		if !seg.ackedAt.IsZero() && len(a.kept) < maxKept {
 			a.kept = append(a.kept, keptSegment{seg.head.Segment, seg.ackedAt})

@@ -11,7 +11,9 @@ import (
 )
 
 // benchDir is a directory on the disk that the benchmarks measure.
-func benchDir(b *testing.B, o Options) *Log { return mustDir(b, filepath.Join(b.TempDir(), "spool"), o) }
+func benchDir(b *testing.B, o Options) *Log {
+	return mustDir(b, filepath.Join(b.TempDir(), "spool"), o)
+}
 
 // BenchmarkAppendSync has writers append a record and wait until it is durable. It reports records per second, and the
 // median and the 99th percentile of what one waits.

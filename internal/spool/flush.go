@@ -233,6 +233,7 @@ func (l *Log) synced(dirty []unsynced, covered uint64) bool {
 		seg := u.seg
 		l.unsync -= u.upTo.size - seg.durable.size
 		seg.durable = u.upTo
+		l.durable = max(l.durable, u.upTo.last)
 		seg.named = true
 		seg.release(seg.durable.size, l.freeChunk)
 		done := seg.durable.size == seg.accepted.size && !(l.open && seg == l.segs[len(l.segs)-1])
@@ -272,8 +273,9 @@ func (l *Log) giveUp(bad *segment, cause error) error {
 		return l.fail(cause)
 	}
 	old := slices.Clone(l.segs[i:])
-	l.segs = l.segs[:i]
-	l.open = false
+	wasOpen := l.open
+	l.retired = bad.head
+	l.segs, l.open = l.segs[:i], false
 	var rest [][]byte
 	for _, seg := range old {
 		rest = append(rest, seg.undurable()...)
@@ -288,6 +290,11 @@ func (l *Log) giveUp(bad *segment, cause error) error {
 	}
 	for _, seg := range old {
 		seg.chunks = nil
+	}
+	if wasOpen && !l.open { // it may have been there to remember the numbers
+		if _, err := l.startSegment(l.next); err != nil {
+			return l.fail(err)
+		}
 	}
 	return nil
 }

@@ -182,3 +182,32 @@ func TestDamageUnderReader(t *testing.T) {
 		mustClose(t, l)
 	}
 }
+
+// TestAnchorIsWrittenAgain: the segment that replaces a drained one cannot be written; the numbers must not be forgotten.
+func TestAnchorIsWrittenAgain(t *testing.T) {
+	t.Parallel()
+	for _, op := range []fsxtest.Op{fsxtest.OpWrite, fsxtest.OpSync, fsxtest.OpCreate} {
+		m := newDisk(t)
+		o := options(m)
+		o.SegmentBytes = 1
+		l := mustDir(t, dir, o)
+		addMany(t, l, 3, 50)
+		head := l.Head()
+		m.Inject(fsxtest.FailNth(op, m.Count(op)+1, errIO))
+		if err := l.Ack(3); err != nil {
+			t.Fatal(err)
+		}
+		if l.Durable() != 3 || l.Head() != head {
+			t.Errorf("%s: durable %d, head %v, want %v", op, l.Durable(), l.Head(), head)
+		}
+		m.Crash(nil)
+		if err := m.Remove(filepath.Join(dir, ackName)); err != nil {
+			t.Fatal(err)
+		}
+		l = mustDir(t, dir, o)
+		if l.LastSeq() != 3 {
+			t.Errorf("%s: goes on behind %d", op, l.LastSeq())
+		}
+		mustClose(t, l)
+	}
+}

@@ -133,7 +133,7 @@ func (s *Spool) Close() error { return errors.Join(s.rows.Close(), s.bulk.Close(
 func (l *Log) Head() Head {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	h := Head{Seq: l.durableSeq()}
+	h := Head{Seq: l.durable}
 	for i := len(l.segs) - 1; i >= 0; i-- {
 		seg := l.segs[i]
 		if seg.durable.size == 0 || seg.durable.last < h.Seq {

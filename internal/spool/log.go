@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"time"
 
@@ -31,7 +32,7 @@ type Log struct {
 	open    bool       // the last of segs takes appends
 	number  uint64     // of the newest segment there ever was
 	next    uint64     // number of the next record
-	base    uint64     // last durable number when a directory was opened
+	durable uint64     // number of the last durable record
 	bytes   int64      // of all segments, accepted
 	pending int64      // accepted and not written
 	unsync  int64      // accepted and not durable
@@ -45,6 +46,7 @@ type Log struct {
 	acked     uint64
 	ackSaved  uint64 // what the ack file says
 	ackSaveAt time.Time
+	retired   Header     // of the segment given up last
 	garbage   []*segment // to be deleted
 	anchor    uint64     // what durableLSN must have reached before
 
@@ -225,8 +227,7 @@ func (l *Log) startSegment(first uint64) (*segment, error) {
 // lastHash returns the frame.Hash of the frame seq if that is the last one and can be read, else zeros. It is called
 // with mu held.
 func (l *Log) lastHash(seq uint64) [32]byte {
-	for i := len(l.segs) - 1; i >= 0; i-- {
-		seg := l.segs[i]
+	for _, seg := range slices.Backward(l.segs) {
 		switch {
 		case seg.accepted.at > 0 && seg.accepted.last == seq:
 			return l.hashAt(seg, seg.accepted.at)
@@ -235,6 +236,9 @@ func (l *Log) lastHash(seq uint64) [32]byte {
 		case seg.accepted.last >= seg.head.First:
 			return [32]byte{}
 		}
+	}
+	if l.retired.First == seq+1 {
+		return l.retired.Prev
 	}
 	return [32]byte{}
 }
@@ -311,17 +315,7 @@ func (l *Log) LastSeq() uint64 {
 func (l *Log) Durable() uint64 {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	return l.durableSeq()
-}
-
-// durableSeq is Durable with mu held.
-func (l *Log) durableSeq() uint64 {
-	for i := len(l.segs) - 1; i >= 0; i-- {
-		if seg := l.segs[i]; seg.durable.size > 0 {
-			return max(l.base, seg.durable.last)
-		}
-	}
-	return l.base
+	return l.durable
 }
 
 // Damage returns the damage that was found when the log was opened and by readers since, at most 1024 places.

@@ -186,7 +186,7 @@ func (l *Log) loadDir() error {
 		l.bytes += seg.accepted.size
 		l.number = seg.head.Segment
 	}
-	l.next, l.base = last+1, last
+	l.next, l.durable = last+1, last
 	now := l.o.Now()
 	for _, seg := range segs {
 		if seg.accepted.last > l.acked {
