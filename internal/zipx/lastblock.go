@@ -100,7 +100,7 @@ func (s *Salvager) lastDeflate(src *source, limit uint64) (compressed, plain uin
 
 // lastFrame follows the frames and decodes the whole ones.
 func (s *Salvager) lastFrame(f *Found, src *source) (compressed, plain uint64, err error) {
-	w := window{r: s.r, size: src.end}
+	w := window{r: s.r, from: f.Data, size: src.end}
 	end := f.Data
 	for end < src.end {
 		b, err := w.view(end, 18)

@@ -29,8 +29,9 @@ const upperHex = "0123456789ABCDEF"
 // EscapeComponent returns s as one component of a member name. Every byte of s
 // comes back from [UnescapeComponent], and no two components give the same
 // result. Written as % and two upper-case hex digits are: the characters
-// ? " * : | < > % / \, control characters, bytes that are not UTF-8, and a dot
-// or a space that begins or ends the component. The empty component is "%".
+// ? " * : | < > % / \, NUL, bytes that are not UTF-8, and a dot or a space that
+// begins or ends the component. The empty component is "%". Other control
+// characters stay as they are: Velociraptor looks for them so.
 func EscapeComponent(s string) string {
 	if plainComponent(s) {
 		return s
@@ -74,10 +75,10 @@ func edge(c byte) bool { return c == '.' || c == ' ' }
 
 func special(c byte) bool {
 	switch c {
-	case '?', '"', '*', ':', '|', '<', '>', '%', '/', '\\', 0x7f:
+	case '?', '"', '*', ':', '|', '<', '>', '%', '/', '\\', 0:
 		return true
 	}
-	return c < 0x20
+	return false
 }
 
 // UnescapeComponent reverses [EscapeComponent]: % and the two bytes after it are

@@ -66,7 +66,7 @@ func NewSalvager(r io.ReaderAt, from, size int64, l Limits) *Salvager {
 	from = max(from, 0)
 	return &Salvager{
 		r: r, from: from, size: size, limits: a.limits, a: a,
-		w:         window{r: r, size: size},
+		w:         window{r: r, from: from, size: size},
 		budget:    8*max(size-from, 0) + 32<<20,
 		directory: -1,
 	}
@@ -363,14 +363,20 @@ func (s *Salvager) searchedEnd(f, next *Found) (int64, error) {
 // damagedEnd returns where a damaged record and its data end, or -1.
 func (s *Salvager) damagedEnd(f *Found) (end, dataEnd int64, err error) {
 	if !f.Member.Descriptor {
-		if end = f.Data + int64(min(f.Member.CompressedSize, uint64(s.size-f.Data+1))); end > s.size {
-			return -1, -1, nil
+		sizes := []uint64{f.Member.CompressedSize}
+		if f.Member.Method == Store { // both say the same, unless one is damaged
+			sizes = append(sizes, f.Declared)
 		}
-		ok, err := s.boundary(end)
-		if err != nil || !ok {
-			return -1, -1, err
+		for _, size := range sizes {
+			if size > uint64(s.size-f.Data) {
+				continue
+			}
+			end = f.Data + int64(size)
+			if ok, err := s.boundary(end); err != nil || ok {
+				return end, end, err
+			}
 		}
-		return end, end, nil
+		return -1, -1, nil
 	}
 	for pos := f.Data; s.scanned <= s.budget; {
 		at, err := s.w.find("PK\x07\x08", pos, s.size)
@@ -410,7 +416,8 @@ func descriptorDistance(b []byte, n int) uint64 {
 	return uint64(binary.LittleEndian.Uint32(b[8:]))
 }
 
-// boundary tells whether a record, a directory or the end of the file is at pos.
+// boundary tells whether a record, a directory that proves itself or the end of
+// the file is at pos.
 func (s *Salvager) boundary(pos int64) (bool, error) {
 	if pos == s.size {
 		return true, nil
@@ -419,9 +426,8 @@ func (s *Salvager) boundary(pos int64) (bool, error) {
 	if err != nil {
 		return false, fmt.Errorf("read offset %d: %w", pos, err)
 	}
-	switch sig {
-	case sigLocal, sigCentral, sigEnd, sigEnd64:
-		return true, nil
+	if sig == sigCentral {
+		return s.provenDirectory(pos)
 	}
-	return false, nil
+	return sig == sigLocal, nil
 }

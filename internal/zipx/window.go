@@ -13,6 +13,7 @@ const windowSize = 512 << 10
 // mostly moves forward in small steps.
 type window struct {
 	r    io.ReaderAt
+	from int64 // nothing before is asked for
 	size int64 // of the file
 	at   int64 // of buf
 	buf  []byte
@@ -47,7 +48,7 @@ func (w *window) rest(off int64, n int) ([]byte, error) {
 // load moves the window to off, which is before the end of the file.
 func (w *window) load(off int64) error {
 	if w.mem == nil {
-		w.mem = make([]byte, min(windowSize, w.size))
+		w.mem = make([]byte, min(windowSize, w.size-w.from))
 	}
 	n, err := w.r.ReadAt(w.mem[:min(int64(len(w.mem)), w.size-off)], off)
 	if err != nil && !errors.Is(err, io.EOF) {
