@@ -132,8 +132,14 @@ func (s *Scanner) Damage() []Damage { return s.damage }
 // Damaged returns how many stretches were passed over so far and how many bytes they have.
 func (s *Scanner) Damaged() (regions int, bytes int64) { return s.regions, s.bytes }
 
-// Lost returns how many numbers are missing between the frames read so far. It needs Expect.
-func (s *Scanner) Lost() uint64 { return s.lost }
+// Lost returns how many numbers are known to be missing: between the frames read so far, and behind the last one up to
+// Claimed. It needs Expect.
+func (s *Scanner) Lost() uint64 {
+	if s.claimed >= s.next && s.next > 0 {
+		return s.lost + s.claimed - s.next + 1
+	}
+	return s.lost
+}
 
 // Claimed returns the highest number that a legible header of a damaged frame bears, 0 if there was none: such a frame
 // was written once, so its number is used up. It needs Expect.

@@ -85,7 +85,7 @@ func newLog(path string, form Form, o Options) *Log {
 // Append accepts a record and returns its number, the next one. It copies the body. The record is durable after the
 // next Sync. In a directory it waits while a limit holds, until ctx ends: the error then is that of ctx and ErrFull.
 // A body of more than frame.MaxBody bytes and a kind of the log's own are refused with frame.ErrTooLarge and
-// frame.ErrInvalid.
+// frame.ErrInvalid. An error together with a number means that the record was accepted and the log has failed since.
 func (l *Log) Append(ctx context.Context, k frame.Kind, body []byte) (seq uint64, err error) {
 	seq, _, err = l.AppendAt(ctx, k, body)
 	return seq, err
@@ -326,7 +326,7 @@ func (l *Log) Damage() []CorruptError {
 }
 
 // ReadAt reads the record that starts at offset in a file spool, durable or not. The body is the caller's. The error is
-// ErrNotFound where no frame starts.
+// ErrNotFound where no whole frame starts.
 func (l *Log) ReadAt(offset int64) (frame.Frame, error) {
 	if l.form != FormFile {
 		return frame.Frame{}, fmt.Errorf("read at %d: %w", offset, ErrForm)
@@ -348,10 +348,10 @@ func (l *Log) ReadAt(offset int64) (frame.Frame, error) {
 		view.chunks = nil
 	}
 	f, err := view.frameAt(offset)
-	if err != nil {
-		return frame.Frame{}, fmt.Errorf("%w: %w", ErrNotFound, err)
+	if errors.Is(err, frame.ErrCorrupt) || errors.Is(err, frame.ErrShort) {
+		err = fmt.Errorf("%w: %w", ErrNotFound, err)
 	}
-	return f, nil
+	return f, err
 }
 
 // liveFile reads a file spool with what still waits in memory.

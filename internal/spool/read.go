@@ -115,7 +115,8 @@ func (s *Scanner) Damage() []CorruptError { return s.damage }
 // Damaged returns how many damaged places were found so far and how many bytes they have.
 func (s *Scanner) Damaged() (places int, bytes int64) { return s.sc.Damaged() }
 
-// Lost returns how many records are known to be missing between those read so far.
+// Lost returns how many records are known to be missing: those between the ones read so far, and behind the last one
+// those of which a legible header is left.
 func (s *Scanner) Lost() uint64 { return s.sc.Lost() }
 
 // Resumes returns how often the file was opened again, as far as it was read.

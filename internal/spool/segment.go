@@ -126,6 +126,9 @@ func (s *segment) readAt(p []byte, off int64) (int, error) {
 // frameAt reads the frame at off, with a body of its own. It is called with Log.mu held.
 func (s *segment) frameAt(off int64) (frame.Frame, error) {
 	var h [frame.HeaderSize]byte
+	if off > s.accepted.size-int64(len(h)) {
+		return frame.Frame{}, fmt.Errorf("frame at %d: %w", off, frame.ErrShort)
+	}
 	if n, err := s.readAt(h[:], off); n < len(h) {
 		return frame.Frame{}, fmt.Errorf("read frame header at %d: %w", off, err)
 	}
