@@ -54,7 +54,7 @@ func FuzzOpen(f *testing.F) {
 		}
 		for range r.Reports(ctx) {
 		}
-		if _, err := Copy(ctx, io.Discard, bytes.NewReader(zip), int64(len(zip)), ReadOptions{}); err != nil && ctx.Err() == nil {
+		if _, _, err := Copy(ctx, io.Discard, bytes.NewReader(zip), int64(len(zip)), ReadOptions{}); err != nil && ctx.Err() == nil {
 			t.Skipf("reading: %v", err)
 		}
 		path := filepath.Join(t.TempDir(), "x.zip")

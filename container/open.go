@@ -154,6 +154,7 @@ func openCut(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64,
 	}
 	r.info.Complete = false
 	r.info.Problems = b.problems
+	r.head = r.info
 	r.cut, r.rebuilt = true, b
 	r.closers = append(r.closers, t)
 	return r, nil

@@ -26,16 +26,19 @@ const maxLine = 64 << 20
 
 // Reader reads a container. Its methods may be called by several goroutines.
 type Reader struct {
-	arch    *zipx.Archive
-	info    Info
-	sources []SourceInfo
-	index   map[string]int64 // rows by result member, as the .index members tell
-	counted sync.Once
-	cut     bool     // made from what a crash left
-	rebuilt *rebuilt // then
-	in      io.ReaderAt
-	size    int64 // of in
-	closers []io.Closer
+	arch      *zipx.Archive
+	info      Info
+	head      Info
+	sources   []SourceInfo
+	index     map[string]int64 // rows by result member, as the .index members tell
+	counted   sync.Once
+	decoded   sync.Once
+	byDecoded map[string]string // members by what their names mean, for the containers of others
+	cut       bool              // made from what a crash left
+	rebuilt   *rebuilt          // then
+	in        io.ReaderAt
+	size      int64 // of in
+	closers   []io.Closer
 }
 
 // newReader reads what a container says of itself. bytes is the size of its
@@ -46,6 +49,7 @@ func newReader(arch *zipx.Archive, in io.ReaderAt, size, bytes int64) (*Reader, 
 	if err := r.loadInfo(); err != nil {
 		return nil, err
 	}
+	r.head = r.info
 	return r, nil
 }
 
@@ -64,6 +68,9 @@ func (r *Reader) Info() Info {
 	r.counted.Do(r.count)
 	return r.info
 }
+
+// Head is Info without the counts of rows and uploads, which need reading.
+func (r *Reader) Head() Info { return r.head }
 
 // Sources lists the results by name. Its first call counts their rows.
 func (r *Reader) Sources() []SourceInfo {

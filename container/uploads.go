@@ -137,7 +137,7 @@ func (r *Reader) OpenStored(u UploadInfo) (io.ReadCloser, error) {
 }
 
 func (r *Reader) openMember(name string) (io.ReadCloser, error) {
-	m, ok, err := r.member(name)
+	m, ok, err := r.uploadMember(name)
 	if err == nil && !ok {
 		err = fs.ErrNotExist
 	}
@@ -145,6 +145,48 @@ func (r *Reader) openMember(name string) (io.ReadCloser, error) {
 		return nil, fmt.Errorf("open %s: %w", name, err)
 	}
 	return r.arch.Open(&m)
+}
+
+// uploadMember finds the member of an upload. In the containers of others it is
+// looked for once more as their importer does: by the decoded name, in any
+// case, where bytes that were no UTF-8 became U+FFFD in the row.
+func (r *Reader) uploadMember(name string) (zipx.Member, bool, error) {
+	m, ok, err := r.member(name)
+	if ok || err != nil || r.info.Format == "satchel" {
+		return m, ok, err
+	}
+	r.decoded.Do(func() {
+		r.byDecoded = map[string]string{}
+		for m, err := range r.arch.Members() {
+			if err != nil {
+				return
+			}
+			if strings.HasPrefix(m.Name, "uploads/") {
+				r.byDecoded[decodedKey(m.Name)] = m.Name
+			}
+		}
+	})
+	if stored, found := r.byDecoded[decodedKey(name)]; found {
+		return r.member(stored)
+	}
+	return m, false, nil
+}
+
+// decodedKey is a name as others compare it: components decoded, empty ones
+// dropped, what is no UTF-8 replaced.
+func decodedKey(name string) string {
+	var out strings.Builder
+	for part := range strings.SplitSeq(name, "/") {
+		c, _ := zipx.UnescapeComponent(part)
+		if c == "" {
+			continue
+		}
+		for _, r := range c { // each bad byte gives U+FFFD
+			out.WriteRune(r)
+		}
+		out.WriteByte('/')
+	}
+	return zipx.FoldName(out.String())
 }
 
 // openParts joins the members of an upload.
@@ -160,7 +202,7 @@ func (r *Reader) openParts(u UploadInfo) (io.ReadCloser, int64, error) {
 		if i > 0 && !strings.HasPrefix(name, "uploads.parts/") {
 			return nil, 0, fmt.Errorf("open %s: a part of it has the name %q", u.Member, name)
 		}
-		m, ok, err := r.member(name)
+		m, ok, err := r.uploadMember(name)
 		if err == nil && !ok {
 			err = fs.ErrNotExist
 		}

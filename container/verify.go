@@ -19,8 +19,8 @@ import (
 // VerifyResult is what Verify found.
 type VerifyResult struct {
 	Path     string    `json:"path"`
-	OK       bool      `json:"ok"`       // whole and unaltered
-	Complete bool      `json:"complete"` // it was closed and nothing of it is cut off
+	OK       bool      `json:"ok"`       // the file is whole and unaltered
+	Complete bool      `json:"complete"` // and so is the collection: it was closed, nothing of it is cut off
 	Altered  bool      `json:"altered"`  // bytes are not those that were written
 	Origin   string    `json:"origin"`   // proven or unproven
 	SHA256   string    `json:"sha256,omitempty"`
@@ -54,26 +54,30 @@ func Verify(ctx context.Context, path string, o ReadOptions) (VerifyResult, erro
 	}
 	res.Problems = append(res.Problems, c.problems...)
 	res.Problems = append(res.Problems, r.info.Problems...)
-	res.OK = res.Complete && !res.Altered && len(c.problems) == 0
+	// A recovered container is whole and unaltered, though the collection that
+	// it holds was cut.
+	res.OK = !r.cut && !res.Altered && len(c.problems) == 0
 	return res, nil
 }
 
 // Copy writes the bytes of a container to dst in one pass and checks them on
 // the way: the hash of each raw record, the central directory and the hash of
 // the whole. Of a cut container, or one without a manifest, the bytes are
-// copied as they are. The error is of reading or writing.
-func Copy(ctx context.Context, dst io.Writer, zip io.ReaderAt, size int64, o ReadOptions) ([]Problem, error) {
+// copied as they are. It returns the SHA-256 of the whole, in hex. The error is
+// of reading or writing.
+func Copy(ctx context.Context, dst io.Writer, zip io.ReaderAt, size int64, o ReadOptions) (sum string, problems []Problem, err error) {
 	arch, err := zipx.Open(zip, size, o.limits())
 	if err != nil || !wholeArchive(arch, zip) {
-		_, err := io.Copy(dst, &ctxReader{ctx, io.NewSectionReader(zip, 0, size)})
-		return nil, err
+		h := sha256.New()
+		_, err := io.Copy(io.MultiWriter(dst, h), &ctxReader{ctx, io.NewSectionReader(zip, 0, size)})
+		return hex.EncodeToString(h.Sum(nil)), nil, err
 	}
 	r := &Reader{arch: arch, in: zip, size: size}
 	c := &checker{r: r, dst: dst, whole: sha256.New()}
 	if err := c.run(ctx); err != nil {
-		return nil, err
+		return "", nil, err
 	}
-	return c.problems, nil
+	return hex.EncodeToString(c.whole.Sum(nil)), c.problems, nil
 }
 
 // ctxReader ends when its context does.

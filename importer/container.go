@@ -35,12 +35,13 @@ func (f containers) Open(zip, spool *io.SectionReader) (Evidence, error) {
 // Copy implements Format. Our own containers are checked by the hashes of their
 // raw records while they are copied; foreign ones have none, so their members
 // are inflated and held against their CRCs after it.
-func (f containers) Copy(ctx context.Context, dst io.Writer, zip, _ *io.SectionReader) ([]container.Problem, error) {
-	problems, err := container.Copy(ctx, dst, zip, zip.Size(), f.o)
+func (f containers) Copy(ctx context.Context, dst io.Writer, zip, _ *io.SectionReader) (sum string, problems []container.Problem, err error) {
+	sum, problems, err = container.Copy(ctx, dst, zip, zip.Size(), f.o)
 	if err != nil || len(problems) > 0 {
-		return problems, err
+		return sum, problems, err
 	}
-	return checkForeign(ctx, zip)
+	problems, err = checkForeign(ctx, zip)
+	return sum, problems, err
 }
 
 // checkForeign reads every member of an archive that has no manifest.

@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"context"
 	"crypto/sha256"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -110,17 +111,20 @@ func (e *fakeEvidence) add(i int, l fakeLine) {
 	}
 }
 
-func (fakeFormat) Copy(ctx context.Context, dst io.Writer, zip, _ *io.SectionReader) ([]container.Problem, error) {
+func (fakeFormat) Copy(ctx context.Context, dst io.Writer, zip, _ *io.SectionReader) (string, []container.Problem, error) {
 	var b bytes.Buffer
 	if _, err := io.Copy(io.MultiWriter(dst, &b), zip); err != nil {
-		return nil, err
+		return "", nil, err
 	}
+	hash := sha256.Sum256(b.Bytes())
+	sum := hex.EncodeToString(hash[:])
 	if bytes.Contains(b.Bytes(), []byte(`"bad":true`)) {
-		return []container.Problem{{Member: "bad", Problem: "flipped bit", Offset: 7}}, ctx.Err()
+		return sum, []container.Problem{{Member: "bad", Problem: "flipped bit", Offset: 7}}, ctx.Err()
 	}
-	return nil, ctx.Err()
+	return sum, nil, ctx.Err()
 }
 
+func (e *fakeEvidence) Head() container.Info            { return e.info }
 func (e *fakeEvidence) Info() container.Info            { return e.info }
 func (e *fakeEvidence) Sources() []container.SourceInfo { return e.sources }
 func (e *fakeEvidence) Close() error                    { return nil }

@@ -42,7 +42,8 @@ const (
 
 // Evidence is an open container, whole or cut: *container.Reader.
 type Evidence interface {
-	Info() container.Info
+	Info() container.Info // with counts, which need reading
+	Head() container.Info // without
 	Sources() []container.SourceInfo
 	Rows(ctx context.Context, source string) (io.ReadCloser, error)
 	Uploads(ctx context.Context) iter.Seq2[container.UploadInfo, error]
@@ -56,9 +57,10 @@ type Format interface {
 	// Open reads a container of which either file may be nil. It does not close
 	// them.
 	Open(zip, spool *io.SectionReader) (Evidence, error)
-	// Copy writes the bytes of zip to dst while it checks them, and tells what
-	// is missing or damaged. The error is of reading or writing.
-	Copy(ctx context.Context, dst io.Writer, zip, spool *io.SectionReader) ([]container.Problem, error)
+	// Copy writes the bytes of zip to dst while it checks them. It returns their
+	// SHA-256 in hex and what is missing or damaged. The error is of reading or
+	// writing.
+	Copy(ctx context.Context, dst io.Writer, zip, spool *io.SectionReader) (sum string, problems []container.Problem, err error)
 }
 
 // Status says what became of a container.

@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
-	"hash"
 	"io"
 	"os"
 	"path/filepath"
@@ -388,11 +387,14 @@ func (j *job) copyFile(ctx context.Context, stage *os.Root, f file, progress fun
 			err = fmt.Errorf("stage evidence: %w", cerr)
 		}
 	}()
-	w := &countingWriter{w: out, h: sha256.New(), progress: progress}
+	w := &countingWriter{w: out, progress: progress}
+	var sum string
 	if f.name == ContainerName {
-		problems, err = j.im.o.Format.Copy(ctx, w, section(f.in), j.in.spool)
+		sum, problems, err = j.im.o.Format.Copy(ctx, w, section(f.in), j.in.spool)
 	} else {
-		_, err = io.Copy(w, contextReader{ctx, section(f.in)})
+		h := sha256.New()
+		_, err = io.Copy(io.MultiWriter(w, h), contextReader{ctx, section(f.in)})
+		sum = hex.EncodeToString(h.Sum(nil))
 	}
 	if err != nil {
 		return nil, fmt.Errorf("copy evidence: %w", err)
@@ -400,7 +402,7 @@ func (j *job) copyFile(ctx context.Context, stage *os.Root, f file, progress fun
 	if w.n != f.in.Size() {
 		return nil, refuse("%d of %d bytes could be read", w.n, f.in.Size())
 	}
-	*f.sum, *f.size = hex.EncodeToString(w.h.Sum(nil)), w.n
+	*f.sum, *f.size = sum, w.n
 	return problems, nil
 }
 
@@ -433,7 +435,7 @@ func (j *job) reread(ctx context.Context, stage *os.Root) (rec flow.Record, err 
 		return rec, unreadable(err, copied)
 	}
 	defer func() { err = closing(err, ev) }()
-	if ev.Info().Flow.ID != j.info.Flow.ID {
+	if ev.Head().Flow.ID != j.info.Flow.ID {
 		return rec, refuse("the file changed while it was read")
 	}
 	return describeFlow(ctx, ev)
@@ -465,10 +467,9 @@ func (j *job) sidecar() []container.Problem {
 		"the .sha256 file beside it has another hash (%s) than the container (%s): one of them was changed", fields[0], j.content.SHA256)}}
 }
 
-// countingWriter writes, hashes and counts.
+// countingWriter writes and counts.
 type countingWriter struct {
 	w        io.Writer
-	h        hash.Hash
 	n        int64
 	progress func(int64)
 }
@@ -476,7 +477,6 @@ type countingWriter struct {
 // Write implements io.Writer.
 func (c *countingWriter) Write(p []byte) (int, error) {
 	n, err := c.w.Write(p)
-	c.h.Write(p[:n]) // a hash takes everything
 	c.n += int64(n)
 	c.progress(int64(n))
 	return n, err

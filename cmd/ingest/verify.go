@@ -37,9 +37,10 @@ func verify(ctx context.Context, c *command.Context) error {
 			one = command.NoKey
 		case err != nil, res.Altered:
 			one = command.Failed
+		case res.OK:
 		case !res.Complete:
 			one = command.Salvaged
-		case !res.OK:
+		default:
 			one = command.Failed
 		}
 		if err != nil {
@@ -68,6 +69,10 @@ func printVerified(c *command.Context, res container.VerifyResult, code command.
 	}
 	words := "whole and unaltered, origin " + res.Origin
 	switch code {
+	case command.OK:
+		if !res.Complete {
+			words += "; the collection in it was cut, see below"
+		}
 	case command.Failed:
 		words = "ALTERED or unreadable"
 	case command.Salvaged:
