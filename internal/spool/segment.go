@@ -54,16 +54,6 @@ type mark struct {
 	at   int64  // where that starts, 0 if it is not known
 }
 
-// create opens the file of a segment that has none.
-func (s *segment) create(f fsx.FS) error {
-	file, err := f.OpenFile(s.path, openNew, filePerm)
-	if err != nil {
-		return fmt.Errorf("create segment %d: %w", s.head.Segment, err)
-	}
-	s.file = file
-	return nil
-}
-
 // note remembers that the frame seq starts at off and is the last one.
 func (s *segment) note(seq uint64, off int64) {
 	s.accepted.last, s.accepted.at = seq, off
