@@ -77,7 +77,7 @@ type fileFrames struct {
 func (f fileFrames) Scan() (*spool.Scanner, error) { return spool.ReadFile(f.r, f.size), nil }
 
 func (f fileFrames) ReadAt(offset int64) (frame.Frame, error) {
-	sc := frame.NewScanner(f.r, offset, f.size)
+	sc := frame.NewScanner(f.r, offset, f.size-offset)
 	if !sc.Next() || sc.Offset() != offset {
 		return frame.Frame{}, fmt.Errorf("no whole frame at offset %d of the spool", offset)
 	}

@@ -561,7 +561,7 @@ func (w *Writer) removeSpool(sum Summary) error {
 	if err := fsys.SyncDir(dir); err != nil {
 		return fmt.Errorf("sync the directory of the container: %w", err)
 	}
-	if err := w.spool.Close(); err != nil {
+	if err := w.spool.Discard(); err != nil {
 		return fmt.Errorf("close the spool: %w", err)
 	}
 	if err := fsys.Remove(w.path + SpoolSuffix); err != nil {
