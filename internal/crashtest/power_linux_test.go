@@ -2,11 +2,8 @@ package crashtest
 
 import (
 	"context"
-	"errors"
 	"math/rand/v2"
-	"os"
 	"path/filepath"
-	"sync"
 	"testing"
 	"time"
 
@@ -24,7 +21,7 @@ func TestPowerLoss(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		slowest := watchSync(t, filepath.Join(l.dir, "probe"))
+		slowest := watchMachine(t, filepath.Join(l.dir, "probe"))
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var seen witness
@@ -67,58 +64,7 @@ func TestPowerLoss(t *testing.T) {
 			t.Fatal(err)
 		}
 		if found := examine(t, path, seen.all(), dead, promise+late); found != nil {
-			t.Logf("lived %v, a sync took up to %v: %d facts, rows %v, %d files, complete %v", lives, late, len(seen.all()), found.rows, len(found.files), found.complete)
+			t.Logf("lived %v, the machine was late by %v: %d facts, rows %v, %d files, complete %v", lives, late, len(seen.all()), found.rows, len(found.files), found.complete)
 		}
 	})
-}
-
-// watchSync syncs a small file all the time and returns a function that ends
-// this and tells how long the slowest took. The promise of a second holds on a
-// disk that keeps up; this is by how much this one does not.
-func watchSync(t *testing.T, name string) (slowest func() time.Duration) {
-	t.Helper()
-	f, err := os.Create(name)
-	if err != nil {
-		t.Fatal(err)
-	}
-	var mu sync.Mutex
-	var most time.Duration
-	var begun time.Time
-	stop, stopped := make(chan struct{}), make(chan struct{})
-	go func() {
-		defer close(stopped)
-		for {
-			select {
-			case <-stop:
-				return
-			case <-time.After(20 * time.Millisecond):
-			}
-			mu.Lock()
-			begun = time.Now()
-			mu.Unlock()
-			_, err := f.WriteString("probe")
-			err = errors.Join(err, f.Sync())
-			mu.Lock()
-			most = max(most, time.Since(begun))
-			begun = time.Time{}
-			mu.Unlock()
-			if err != nil {
-				return
-			}
-		}
-	}()
-	t.Cleanup(func() { f.Close() })
-	return func() time.Duration {
-		mu.Lock()
-		if !begun.IsZero() {
-			most = max(most, time.Since(begun))
-		}
-		mu.Unlock()
-		close(stop)
-		<-stopped
-		if err := f.Close(); err != nil {
-			t.Logf("close the probe: %v", err)
-		}
-		return most
-	}
 }
