@@ -68,8 +68,8 @@ func (p Parameter) Let() string {
 // Normal returns value in the form that the type asks for, where a person may
 // have written a shorter one: Y or N for other words of that meaning, a JSON
 // array for choices with commas between them, CSV with the header of the default
-// for one cell or, of a set, for names with commas. Other values come back as
-// they are.
+// for one cell or for a JSON array of cells or, of a set, for names with commas.
+// Other values come back as they are.
 func (p Parameter) Normal(value string) string {
 	switch p.Type {
 	case "bool":
@@ -86,12 +86,31 @@ func (p Parameter) Normal(value string) string {
 			return "Artifact\n" + strings.ReplaceAll(value, ",", "\n") + "\n"
 		}
 	case "csv":
-		header := csvHeader(p.Default)
-		if len(header) == 1 && value != "" && !strings.Contains(value, "\n") && value != header[0] {
-			return header[0] + "\n\"" + strings.ReplaceAll(value, `"`, `""`) + "\"\n"
-		}
+		return p.normalCells(value)
 	}
 	return value
+}
+
+// normalCells makes CSV of the cells of a parameter with one column, given as one
+// line or as a JSON array of strings.
+func (p Parameter) normalCells(value string) string {
+	header := csvHeader(p.Default)
+	if len(header) != 1 || value == "" || value == header[0] {
+		return value
+	}
+	var cells []string
+	if err := json.Unmarshal([]byte(value), &cells); err != nil {
+		if strings.Contains(value, "\n") {
+			return value
+		}
+		cells = []string{value}
+	}
+	var b strings.Builder
+	b.WriteString(header[0] + "\n")
+	for _, cell := range cells {
+		b.WriteString("\"" + strings.ReplaceAll(cell, `"`, `""`) + "\"\n")
+	}
+	return b.String()
 }
 
 func (p Parameter) normalChoices(value string) string {
@@ -174,6 +193,9 @@ func (p Parameter) validateType(value string) string {
 func (p Parameter) validateArray(value string) string {
 	var list []any
 	if err := json.Unmarshal([]byte(value), &list); err != nil {
+		if p.Type == "multichoice" && len(p.Choices) > 0 {
+			return fmt.Sprintf("%q is not a list, with commas, of %s%s", clip(value), strings.Join(p.Choices, ", "), didYouMean(value, p.Choices))
+		}
 		return fmt.Sprintf("%q is not a JSON array", clip(value))
 	}
 	for _, v := range list {
