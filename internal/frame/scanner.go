@@ -238,11 +238,11 @@ func (s *Scanner) accept(f Frame) {
 func (s *Scanner) seek() {
 	s.pos++
 	for s.pos < s.end {
-		b := s.window(s.pos, len(Magic))
+		s.window(s.pos, len(Magic))
 		if s.err != nil {
 			return
 		}
-		b = s.buf[s.pos-s.bufOff:] // all that is there, at least b
+		b := s.buf[s.pos-s.bufOff:] // all that is there, at least the window
 		if i := bytes.Index(b, []byte(Magic)); i >= 0 {
 			s.pos += int64(i)
 			return

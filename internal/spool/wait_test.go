@@ -79,7 +79,7 @@ func TestFromWaits(t *testing.T) {
 		if got := r.all(); len(got) > 0 {
 			t.Errorf("%v before it is durable", got)
 		}
-		time.Sleep(2)
+		time.Sleep(2 * time.Nanosecond)
 		synctest.Wait()
 		same(t, "after SyncTail", want, r.all())
 		if l.Durable() != 2 {
