@@ -34,6 +34,7 @@ func program() *command.App {
 			{Line: "collect artifacts list", What: "see what can be collected"},
 			{Line: "collect query 'SELECT * FROM info()'", What: "ask one question, on the screen"},
 		},
+		Later: []string{"plan", "pack", "deliver", "agent", "export"},
 		Commands: []*command.Command{
 			runCommand(), queryCommand(), artifactsCommand(), command.VersionCommand("collect"), command.CompletionCommand("collect"),
 		},

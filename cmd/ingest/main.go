@@ -26,6 +26,9 @@ func program() *command.App {
 			{Line: "ingest flows", What: "what is there"},
 			{Line: "ingest report F.D0VJ3C0PQ2T1K -o report.html", What: "one page about one collection"},
 		},
+		Later: []string{"query", "run", "artifacts", "tools", "config", "serve", "hunt", "events", "alerts", "replay", "user", "audit", "backup",
+			"client label", "client merge", "client split", "client delete", "flow new", "flow cancel"},
+		LaterFlags: []string{"identity", "password-file", "hunt", "watch", "signer", "server", "token-file"},
 		Commands: []*command.Command{
 			inspectCommand(), verifyCommand(), recoverCommand(), importCommand(),
 			clientsCommand(), clientCommand(), flowsCommand(), flowCommand(),

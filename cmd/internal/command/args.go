@@ -1,6 +1,7 @@
 package command
 
 import (
+	"slices"
 	"strings"
 
 	"github.com/urfave/cli/v2"
@@ -242,6 +243,11 @@ func (l *commandLine) unknownFlag(name string) error {
 	if len(name) == 1 {
 		dash = "-"
 	}
+	if slices.Contains(l.node.app.LaterFlags, name) {
+		e := Usagef("--%s is not available in this version", name)
+		e.Hint = l.node.helpHint()
+		return e
+	}
 	e := Usagef("unknown flag %s%s", dash, name)
 	e.Hint = l.node.helpHint()
 	if near := Nearest(name, l.node.flagNames()); near != "" && len(name) > 1 {
@@ -251,6 +257,12 @@ func (l *commandLine) unknownFlag(name string) error {
 }
 
 func (l *commandLine) unknownCommand(name string) error {
+	words := strings.TrimPrefix(l.node.path()+" "+name, l.node.app.Name+" ")
+	if slices.Contains(l.node.app.Later, words) {
+		e := Usagef("`%s %s` is not available in this version", l.node.app.Name, words)
+		e.Hint = l.node.helpHint()
+		return e
+	}
 	e := Usagef("unknown command %q", name)
 	e.Hint = l.node.helpHint()
 	var names []string

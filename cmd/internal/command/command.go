@@ -28,6 +28,10 @@ type App struct {
 	Version     string
 	Examples    []Example
 	Commands    []*Command
+	// Later and LaterFlags are commands ("agent", "flow new") and flags that are
+	// agreed on and that this version does not have: they are refused with words
+	// of their own.
+	Later, LaterFlags []string
 	// Run is what the program does without a command; nil prints help.
 	Run func(ctx context.Context, c *Context) error
 }
@@ -126,13 +130,13 @@ func dispatch(ctx context.Context, app *App, env *Env, console *Console, out *ou
 		_, err := fmt.Fprintf(out, "%s %s\n", app.Name, app.Version)
 		return err
 	case line.node.run() == nil:
-		if err := writeHelp(out, app, line.node); err != nil {
+		if line.node.parent == nil {
+			return writeHelp(out, app, line.node)
+		}
+		if err := writeHelp(env.Stderr, app, line.node); err != nil {
 			return err
 		}
-		if line.node.parent != nil {
-			return Exit(BadUsage, nil)
-		}
-		return nil
+		return Exit(BadUsage, nil)
 	}
 	return execute(ctx, app, env, console, out, line)
 }

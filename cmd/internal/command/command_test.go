@@ -171,12 +171,16 @@ func TestHelp(t *testing.T) {
 	}
 	for _, tt := range tests {
 		got := start(t, nil, strings.Fields(tt.line)...)
-		if got.code != tt.code || got.errOut != "" {
+		text, other := got.out, got.errOut
+		if tt.code != 0 { // results only on standard output
+			text, other = other, text
+		}
+		if got.code != tt.code || other != "" {
 			t.Errorf("%q: code %d, stderr %q", tt.line, got.code, got.errOut)
 		}
 		for _, want := range tt.want {
-			if !strings.Contains(got.out, want) {
-				t.Errorf("%q: no %q in\n%s", tt.line, want, got.out)
+			if !strings.Contains(text, want) {
+				t.Errorf("%q: no %q in\n%s", tt.line, want, text)
 			}
 		}
 	}
