@@ -38,22 +38,19 @@ func describeFlow(ctx context.Context, ev Evidence) (flow.Record, error) {
 		rec.Sources = append(rec.Sources, flow.SourceStat{Name: bound(s.Name), Rows: s.Rows})
 	}
 	addProblems(&rec, info.Problems)
-	outcomes := make(map[flow.Outcome]int64)
 	for r, err := range ev.Reports(ctx) {
 		if err != nil {
 			addProblems(&rec, []container.Problem{{Member: "report.json", Problem: err.Error(), Offset: -1}})
 			rec.Complete = false
 			break
 		}
-		if len(outcomes) < 100 || outcomes[r.Outcome] > 0 {
-			outcomes[r.Outcome]++
-		}
+		rec.Outcomes = flow.CountOutcome(rec.Outcomes, r)
 	}
 	if ctx.Err() != nil {
 		return rec, context.Cause(ctx)
 	}
-	for o, n := range outcomes {
-		rec.Outcomes = append(rec.Outcomes, flow.OutcomeStat{Outcome: flow.Outcome(bound(string(o))), Items: n})
+	for i, o := range rec.Outcomes {
+		rec.Outcomes[i].Outcome = flow.Outcome(bound(string(o.Outcome)))
 	}
 	slices.SortFunc(rec.Outcomes, func(a, b flow.OutcomeStat) int {
 		if a.Items != b.Items {

@@ -12,6 +12,7 @@ import (
 	"os"
 	"path"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"unicode"
@@ -29,8 +30,11 @@ const (
 	plausibleRatio = 100_000
 )
 
-// maxNameBytes bounds one part of a name; most file systems take 255.
-const maxNameBytes = 200
+// maxNameBytes bounds one part of a name, as most file systems do.
+const maxNameBytes = 255
+
+// hashInName is what a container adds to a name that it has already.
+var hashInName = regexp.MustCompile(`~[0-9a-f]{16}(\.[^.]*)?$`)
 
 // extractor copies uploads below one directory and nowhere else.
 type extractor struct {
@@ -101,10 +105,18 @@ func (x *extractor) extract(ctx context.Context, r *container.Reader, u containe
 	return file, nil
 }
 
-// nameOf gives the accessor and the parts of the path. JSON cannot tell bytes
-// that are not UTF-8: they come from the name of the member.
+// nameOf gives the accessor and the parts of the path. A container never has two
+// members whose names differ in case only, so the later one has a hash in its
+// name that the path has not. JSON cannot tell bytes that are not UTF-8: they
+// come from the name of the member.
 func nameOf(u container.UploadInfo) []string {
 	parts := u.Components[1:]
+	if last := len(parts) - 1; last > 0 {
+		base := hashInName.ReplaceAllString(parts[last], "$1")
+		if base != "" && !strings.HasSuffix(u.Path, parts[last]) && strings.HasSuffix(u.Path, base) {
+			return append(append([]string(nil), parts[:last]...), base)
+		}
+	}
 	for _, p := range parts {
 		if strings.ContainsRune(p, utf8.RuneError) {
 			raw := strings.Split(u.Member, "/")
@@ -138,7 +150,7 @@ func (x *extractor) create(name string) (string, *os.File, error) {
 	for n := 1; ; n++ {
 		try := name
 		if n > 1 {
-			try = fmt.Sprintf("%s.%d", name, n)
+			try = numbered(name, n)
 		}
 		f, err := x.root.OpenFile(try, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
 		if err == nil {
@@ -148,6 +160,25 @@ func (x *extractor) create(name string) (string, *os.File, error) {
 			return "", nil, fmt.Errorf("write %s: %w", name, err)
 		}
 	}
+}
+
+// numbered gives the n-th form of a name, the last part of which stays short
+// enough.
+func numbered(name string, n int) string {
+	number := fmt.Sprintf(".%d", n)
+	dir, base := path.Split(name)
+	if over := len(base) + len(number) - maxNameBytes; over > 0 {
+		base = cutText(base, len(base)-over)
+	}
+	return dir + base + number
+}
+
+// cutText cuts s between characters to at most n bytes.
+func cutText(s string, n int) string {
+	for n > 0 && n < len(s) && !utf8.RuneStart(s[n]) {
+		n--
+	}
+	return s[:min(n, len(s))]
 }
 
 // makeDir makes a directory part by part. Where a file stands in the way, as
@@ -162,7 +193,7 @@ func (x *extractor) makeDir(dir string) (string, error) {
 		for n := 1; ; n++ {
 			try := path.Join(at, part)
 			if n > 1 {
-				try = fmt.Sprintf("%s.%d", try, n)
+				try = numbered(try, n)
 			}
 			err := x.root.Mkdir(try, 0o700)
 			if errors.Is(err, fs.ErrExist) {
@@ -228,11 +259,7 @@ func (x *extractor) safePart(s string) string {
 	}
 	if len(name) > maxNameBytes || len(s) > maxNameBytes {
 		sum := sha256.Sum256([]byte(s))
-		end := maxNameBytes - 17
-		for end > 0 && len(name) > end && !utf8.RuneStart(name[end]) {
-			end--
-		}
-		name = name[:min(end, len(name))] + "~" + hex.EncodeToString(sum[:8])
+		name = cutText(name, maxNameBytes-17) + "~" + hex.EncodeToString(sum[:8])
 	}
 	return name
 }

@@ -89,7 +89,7 @@ func describeFlow(rec flow.Record) flowLine {
 	}
 	for _, o := range rec.Outcomes {
 		if o.Outcome.Failure() {
-			l.Failed += o.Items
+			l.Failed += o.Items + o.Targets
 		}
 	}
 	return l
@@ -213,9 +213,7 @@ func printFlow(c *command.Context, s *store.Store, rec flow.Record) error {
 	for _, src := range rec.Sources {
 		p.add("rows of "+src.Name, fmt.Sprint(src.Rows))
 	}
-	for _, o := range rec.Outcomes {
-		p.add("items "+string(o.Outcome), fmt.Sprint(o.Items))
-	}
+	p.addOutcomes(rec.Outcomes)
 	p.add("tool", strings.TrimSpace(rec.Tool.Name+" "+rec.Tool.Version))
 	printContent(p, "", rec.Content)
 	for _, old := range rec.Replaced {

@@ -64,6 +64,12 @@ func importPaths(ctx context.Context, c *command.Context) (err error) {
 	return t.exit()
 }
 
+// imported is what import tells with --json.
+type imported struct {
+	importer.Result
+	Problems []problem `json:"problems"`
+}
+
 // tally prints results and remembers what the exit code needs.
 type tally struct {
 	c       *command.Context
@@ -78,7 +84,7 @@ func (t *tally) add(r importer.Result) error {
 		t.partial++
 	}
 	if t.c.JSON() {
-		if err := printJSON(t.c, r); err != nil {
+		if err := printJSON(t.c, imported{r, problemLines(r.Problems)}); err != nil {
 			return err
 		}
 		return t.c.Flush()

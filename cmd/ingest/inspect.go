@@ -15,7 +15,8 @@ func inspectCommand() *command.Command {
 	return &command.Command{
 		Name: "inspect", Usage: "tell what a container is, without importing it", ArgsUsage: "FILE", MinArgs: 1, MaxArgs: 1,
 		Description: "FILE is a container, or the spool that a collection left beside one. A cut container is read as far as\n" +
-			"it goes and nothing of it is changed; the exit code is then 4. `ingest verify` checks every byte.",
+			"it goes and nothing of it is changed. The exit code is 4 when something is cut or damaged. What is in the\n" +
+			"files is not read for that: `ingest verify` checks every byte.",
 		Examples: []command.Example{
 			{Line: "ingest inspect Collection-web-03.zip"},
 			{Line: "ingest inspect Collection-web-03.zip --json"},
@@ -35,7 +36,7 @@ type inspection struct {
 	container.Info
 	Sources  []container.SourceInfo `json:"sources"`
 	Outcomes []flow.OutcomeStat     `json:"outcomes"`
-	Problems []container.Problem    `json:"problems"`
+	Problems []problem              `json:"problems"`
 }
 
 func inspect(ctx context.Context, c *command.Context) (err error) {
@@ -53,35 +54,28 @@ func inspect(ctx context.Context, c *command.Context) (err error) {
 		in.Info.Problems = append(in.Info.Problems, container.Problem{Member: "report.json", Problem: err.Error(), Offset: -1})
 		in.Complete = false
 	}
-	in.Problems = append([]container.Problem{}, in.Info.Problems...)
+	in.Problems = problemLines(in.Info.Problems)
+	damaged := !in.Complete || len(in.Problems) > 0
 	if c.JSON() {
 		err = printJSON(c, in)
 	} else {
 		err = printInspection(c, in)
 	}
-	if err == nil && !in.Complete {
+	if err == nil && damaged {
 		return command.Exit(command.Salvaged, nil)
 	}
 	return err
 }
 
-// outcomes counts the planned items by how they ended.
+// outcomes counts the planned items, and the targets they looked for, by how they
+// ended.
 func outcomes(ctx context.Context, r *container.Reader) ([]flow.OutcomeStat, error) {
 	out := []flow.OutcomeStat{}
 	for rep, err := range r.Reports(ctx) {
 		if err != nil {
 			return out, err
 		}
-		found := false
-		for i := range out {
-			if out[i].Outcome == rep.Outcome {
-				out[i].Items++
-				found = true
-			}
-		}
-		if !found && len(out) < 100 {
-			out = append(out, flow.OutcomeStat{Outcome: rep.Outcome, Items: 1})
-		}
+		out = flow.CountOutcome(out, rep)
 	}
 	return out, nil
 }
@@ -90,9 +84,12 @@ func printInspection(c *command.Context, in inspection) error {
 	p := &pairs{w: c.Out()}
 	p.add("file", in.Path)
 	p.add("format", strings.TrimSpace(fmt.Sprintf("%s, %s", in.Format, bytesText(in.Bytes))))
-	state := "whole"
-	if !in.Complete {
+	state := "whole (`ingest verify` checks its bytes)"
+	switch {
+	case !in.Complete:
 		state = "cut or damaged: this is what was saved"
+	case len(in.Problems) > 0:
+		state = "damaged: see the problems below"
 	}
 	p.add("container", state)
 	p.add("flow", in.Flow.ID)
@@ -110,11 +107,9 @@ func printInspection(c *command.Context, in inspection) error {
 	for _, s := range in.Sources {
 		p.add("rows of "+s.Name, fmt.Sprint(s.Rows))
 	}
-	for _, o := range in.Outcomes {
-		p.add("items "+string(o.Outcome), fmt.Sprint(o.Items))
-	}
-	for _, problem := range in.Problems {
-		p.add("problem", problem.String())
+	p.addOutcomes(in.Outcomes)
+	for _, found := range in.Info.Problems {
+		p.add("problem", found.String())
 	}
 	return p.err
 }

@@ -16,8 +16,9 @@ func recoverCommand() *command.Command {
 	return &command.Command{
 		Name: "recover", Usage: "make a whole container from a cut one and its spool", ArgsUsage: "FILE", MinArgs: 1, MaxArgs: 1,
 		Description: "FILE is a container that was not closed, or the spool beside it. Neither is changed. What could not be\n" +
-			"saved is marked in the new container. The exit code is 4 when something was missing, 0 when FILE was\n" +
-			"whole and is only copied. `ingest import` takes cut containers as they are: recover is for other tools.",
+			"saved is marked in the new container. A container that was closed is copied as it is. The exit code is 0\n" +
+			"when FILE was whole and unaltered, 4 when something of it was missing or damaged. `ingest import` takes\n" +
+			"cut containers as they are: recover is for other tools.",
 		Examples: []command.Example{{Line: "ingest recover Collection-web-03.zip -o whole.zip"}},
 		Flags: flags(
 			&cli.StringFlag{Name: "output", Aliases: []string{"o"}, Usage: "write the whole container to `FILE`, which must not exist"},
@@ -29,8 +30,8 @@ func recoverCommand() *command.Command {
 // recovery is what recover tells with --json.
 type recovery struct {
 	container.Summary
-	Complete bool                `json:"complete"` // nothing was missing
-	Problems []container.Problem `json:"problems"`
+	Complete bool      `json:"complete"` // nothing was missing or damaged
+	Problems []problem `json:"problems"`
 }
 
 func recoverFile(ctx context.Context, c *command.Context) error {
@@ -38,7 +39,7 @@ func recoverFile(ctx context.Context, c *command.Context) error {
 	if out == "" {
 		return command.Usagef("recover: say with -o FILE where to write the container")
 	}
-	before, err := stateOf(path)
+	whole, problems, err := stateOf(ctx, path)
 	if err != nil {
 		return unreadable(err)
 	}
@@ -49,13 +50,13 @@ func recoverFile(ctx context.Context, c *command.Context) error {
 	if err != nil {
 		return unreadable(err)
 	}
-	res := recovery{Summary: sum, Complete: before.Complete, Problems: append([]container.Problem{}, before.Problems...)}
+	res := recovery{Summary: sum, Complete: whole, Problems: problemLines(problems)}
 	if c.JSON() {
 		err = printJSON(c, res)
 	} else {
 		_, err = fmt.Fprintf(c.Out(), "%s: %d rows, %d uploads (%s), %d of them partial, SHA-256 %s\n",
 			command.Printable(sum.Path), sum.Rows, sum.Uploads, bytesText(sum.UploadBytes), sum.Partial, sum.SHA256)
-		for _, p := range res.Problems {
+		for _, p := range problems {
 			fmt.Fprintf(c.Out(), "    %s\n", command.Printable(p.String()))
 		}
 	}
@@ -65,12 +66,23 @@ func recoverFile(ctx context.Context, c *command.Context) error {
 	return err
 }
 
-// stateOf tells what is wrong with a container.
-func stateOf(path string) (info container.Info, err error) {
+// stateOf tells whether a container is whole, and what is wrong with it. Of one
+// that was closed every byte is checked, since it is only copied.
+func stateOf(ctx context.Context, path string) (whole bool, problems []container.Problem, err error) {
 	r, err := container.OpenFile(path, container.ReadOptions{})
 	if err != nil {
-		return info, err
+		return false, nil, err
 	}
-	defer closing(&err, r)
-	return r.Info(), nil
+	info := r.Info()
+	if err := r.Close(); err != nil {
+		return false, nil, err
+	}
+	if !info.Complete {
+		return false, info.Problems, nil
+	}
+	res, err := container.Verify(ctx, path, container.ReadOptions{})
+	if err != nil {
+		return false, nil, err
+	}
+	return res.OK, res.Problems, nil
 }

@@ -95,6 +95,7 @@ type fixture struct {
 	snapshot         string // copy container and spool to here before Close
 	hostile          bool
 	failed           bool
+	twins            bool
 	many             int // make so many below a directory
 	marker           string
 }
@@ -113,6 +114,7 @@ func fixtureMain(args []string) int {
 	fs.StringVar(&f.snapshot, "snapshot", "", "copy container and spool to `FILE` half way")
 	fs.BoolVar(&f.hostile, "hostile", false, "use hostile names and texts")
 	fs.BoolVar(&f.failed, "failed", false, "let an item fail")
+	fs.BoolVar(&f.twins, "twins", false, "add files whose names differ in case only, and one with the longest name")
 	fs.IntVar(&f.many, "many", 0, "make so many containers below a directory")
 	fs.StringVar(&f.marker, "marker", "row", "text in the rows")
 	if err := fs.Parse(args); err != nil {
@@ -246,6 +248,13 @@ func (f fixture) firstHalf(ctx context.Context, w *container.Writer) error {
 	for i := range f.files {
 		if err := send(ctx, w, upload(fmt.Sprintf("/data/file-%d.txt", i), 0), fmt.Sprintf("content of file %d\n", i)); err != nil {
 			return err
+		}
+	}
+	if f.twins {
+		for path, data := range map[string]string{"/data/twin.txt": "lower\n", "/data/TWIN.txt": "upper\n", "/data/long" + strings.Repeat("x", 251): "long\n"} {
+			if err := send(ctx, w, upload(path, 0), data); err != nil {
+				return err
+			}
 		}
 	}
 	if !f.hostile {

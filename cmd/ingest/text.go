@@ -67,6 +67,20 @@ func (p *pairs) addFacts(object json.RawMessage) {
 	}
 }
 
+// addOutcomes adds how the planned items ended, and the targets within them.
+func (p *pairs) addOutcomes(stats []flow.OutcomeStat) {
+	for _, o := range stats {
+		if o.Items > 0 {
+			p.add("items "+string(o.Outcome), fmt.Sprint(o.Items))
+		}
+	}
+	for _, o := range stats {
+		if o.Targets > 0 {
+			p.add("targets "+string(o.Outcome), fmt.Sprint(o.Targets))
+		}
+	}
+}
+
 func hostName(hostname, fqdn string) string {
 	switch {
 	case hostname == "":
@@ -104,6 +118,22 @@ func joinShort(words []string) string {
 		text += fmt.Sprintf(" and %d more", len(words)-3)
 	}
 	return text
+}
+
+// problem is a problem as --json tells it: with all three members, always.
+type problem struct {
+	Member  string `json:"member"`
+	Problem string `json:"problem"`
+	Offset  int64  `json:"offset"` // -1 when it has no place
+}
+
+// problemLines gives problems for --json, never null.
+func problemLines(found []container.Problem) []problem {
+	out := make([]problem, 0, len(found))
+	for _, p := range found {
+		out = append(out, problem(p))
+	}
+	return out
 }
 
 func problemsOf(rec flow.Record) []container.Problem {

@@ -57,12 +57,15 @@ func verify(ctx context.Context, c *command.Context) error {
 	return command.Exit(code, nil)
 }
 
+// verified is what verify tells with --json.
+type verified struct {
+	container.VerifyResult
+	Problems []problem `json:"problems"`
+}
+
 func printVerified(c *command.Context, res container.VerifyResult, code command.Code) error {
 	if c.JSON() {
-		if res.Problems == nil {
-			res.Problems = []container.Problem{}
-		}
-		if err := printJSON(c, res); err != nil {
+		if err := printJSON(c, verified{res, problemLines(res.Problems)}); err != nil {
 			return err
 		}
 		return c.Flush()

@@ -2,6 +2,7 @@ package flow
 
 import (
 	"encoding/json"
+	"slices"
 	"time"
 )
 
@@ -57,10 +58,30 @@ type SourceStat struct {
 	Rows int64  `json:"rows"`
 }
 
-// OutcomeStat counts the planned items that ended with one outcome.
+// OutcomeStat counts the planned items that ended with one outcome, and the
+// targets that they looked for.
 type OutcomeStat struct {
 	Outcome Outcome `json:"outcome"`
 	Items   int64   `json:"items"`
+	Targets int64   `json:"targets,omitempty"`
+}
+
+// CountOutcome adds r to stats. Beyond 100 different outcomes, which no honest
+// container has, others are not counted.
+func CountOutcome(stats []OutcomeStat, r Report) []OutcomeStat {
+	at := slices.IndexFunc(stats, func(s OutcomeStat) bool { return s.Outcome == r.Outcome })
+	if at < 0 {
+		if len(stats) == 100 {
+			return stats
+		}
+		at, stats = len(stats), append(stats, OutcomeStat{Outcome: r.Outcome})
+	}
+	if r.Target == "" {
+		stats[at].Items++
+	} else {
+		stats[at].Targets++
+	}
+	return stats
 }
 
 // Content names the bytes of one version of a container, as they were

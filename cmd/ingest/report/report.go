@@ -52,9 +52,11 @@ type Report struct {
 	MadeBy     string      `json:"made_by"`
 	Clock      flow.Clock  `json:"clock"`
 	Facts      []Fact      `json:"facts"`
-	Items      []Item      `json:"items"` // the outcome of every planned item, failures first
-	ItemsTotal int         `json:"items_total"`
-	Failed     int         `json:"items_failed"`
+	Items      []Item      `json:"items"`         // how every planned item and target ended, failures first
+	ItemsTotal int         `json:"items_total"`   // planned items
+	Unended    int         `json:"items_unended"` // of these, the ones without an outcome: the collection was cut
+	Targets    int         `json:"targets_total"` // what the items looked for one by one
+	Failed     int         `json:"items_failed"`  // items and targets that failed
 	Highlights []Highlight `json:"highlights"`
 	Sources    []Source    `json:"sources"`
 	Uploads    Uploads     `json:"uploads"`
@@ -69,7 +71,7 @@ type Fact struct {
 	Value string `json:"value"`
 }
 
-// Item is one planned item and how it ended.
+// Item is one planned item, or one target of it, and how it ended.
 type Item struct {
 	flow.Report
 	Failure bool `json:"failure"`
@@ -151,7 +153,11 @@ func (r *Report) items(ctx context.Context, ev Evidence) {
 			r.damaged("outcomes", err)
 			break
 		}
-		r.ItemsTotal++
+		if rep.Target == "" {
+			r.ItemsTotal++
+		} else {
+			r.Targets++
+		}
 		failure := rep.Outcome.Failure()
 		if failure {
 			r.Failed++
@@ -162,8 +168,17 @@ func (r *Report) items(ctx context.Context, ev Evidence) {
 		rep.Source, rep.Target, rep.Detail = clip(rep.Source), clip(rep.Target), clip(rep.Detail)
 		r.Items = append(r.Items, Item{rep, failure})
 	}
+	if r.Flow.Format == "satchel" && !r.Flow.Complete {
+		r.Unended = max(len(r.Flow.Sources)-r.ItemsTotal, 0)
+		r.ItemsTotal += r.Unended
+	}
 	sort.SliceStable(r.Items, func(i, j int) bool { return r.Items[i].Failure && !r.Items[j].Failure })
 	r.Items = r.Items[:min(len(r.Items), maxItems)]
+}
+
+// ItemsLeftOut is the number of outcomes that are not in Items.
+func (r *Report) ItemsLeftOut() int {
+	return max(r.ItemsTotal-r.Unended+r.Targets-len(r.Items), 0)
 }
 
 func (r *Report) uploads(ctx context.Context, ev Evidence) {

@@ -226,8 +226,8 @@ func TestBounds(t *testing.T) {
 		e.rows["Linux.Sys.Users"] = append(e.rows["Linux.Sys.Users"], `{"User":"u`+fmt.Sprint(i)+`","Shell":"/bin/sh",`+strings.Join(wide, ",")+`}`)
 	}
 	r, text, page := build(t, flow.Record{}, e)
-	if r.ItemsTotal != 30_000 || r.Failed != 1 || r.Items[0].Outcome != flow.Denied {
-		t.Errorf("%d items, %d failed, first %s", r.ItemsTotal, r.Failed, r.Items[0].Outcome)
+	if r.Targets != 30_000 || r.ItemsTotal != 0 || r.ItemsLeftOut() != 30_000-len(r.Items) || r.Failed != 1 || r.Items[0].Outcome != flow.Denied {
+		t.Errorf("%d targets, %d items, %d left out, %d failed, first %s", r.Targets, r.ItemsTotal, r.ItemsLeftOut(), r.Failed, r.Items[0].Outcome)
 	}
 	if r.Uploads.Files != 30_000 || r.Uploads.Bytes != 30_000 || r.MessageCut == 0 {
 		t.Errorf("uploads %d, messages cut %d", r.Uploads.Files, r.MessageCut)

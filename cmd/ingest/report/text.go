@@ -76,11 +76,10 @@ func (r *Report) textItems(p *printer) {
 	if r.ItemsTotal == 0 {
 		return
 	}
-	var counts []string
-	for _, o := range r.Flow.Outcomes {
-		counts = append(counts, fmt.Sprintf("%d %s", o.Items, o.Outcome))
+	p.line("items: %d planned: %s", r.ItemsTotal, r.ItemCounts())
+	if r.Targets > 0 {
+		p.line("targets: %d looked for: %s", r.Targets, r.TargetCounts())
 	}
-	p.line("items: %d planned: %s", r.ItemsTotal, strings.Join(counts, ", "))
 	shown := 0
 	for _, i := range r.Items {
 		if !i.Failure || shown == textItems {
@@ -92,6 +91,31 @@ func (r *Report) textItems(p *printer) {
 	if r.Failed > shown {
 		p.line("  and %d more that failed", r.Failed-shown)
 	}
+}
+
+// ItemCounts words how the planned items ended.
+func (r *Report) ItemCounts() string {
+	var counts []string
+	for _, o := range r.Flow.Outcomes {
+		if o.Items > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", o.Items, o.Outcome))
+		}
+	}
+	if r.Unended > 0 {
+		counts = append(counts, fmt.Sprintf("%d without an outcome, since the collection was cut", r.Unended))
+	}
+	return strings.Join(counts, ", ")
+}
+
+// TargetCounts words how the targets of the items ended.
+func (r *Report) TargetCounts() string {
+	var counts []string
+	for _, o := range r.Flow.Outcomes {
+		if o.Targets > 0 {
+			counts = append(counts, fmt.Sprintf("%d %s", o.Targets, o.Outcome))
+		}
+	}
+	return strings.Join(counts, ", ")
 }
 
 func (r *Report) textSources(p *printer) {
