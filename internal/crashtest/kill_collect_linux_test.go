@@ -101,6 +101,18 @@ func askTools(t *testing.T, path string, found *evidence) {
 	if !maps.Equal(asked.named, found.named) || !maps.Equal(asked.files, found.files) {
 		t.Errorf("the store answers with %d rows and %d files, the container holds %d and %d", len(asked.named), len(asked.files), len(found.named), len(found.files))
 	}
+	if !found.complete {
+		whole := filepath.Join(t.TempDir(), "whole.zip")
+		must(t, codes, "ingest", "recover", path, "-o", whole)
+		v := decodeLine[verified](t, must(t, []int{0}, "ingest", "verify", whole, "--json").stdout)
+		if !v.OK || v.Complete {
+			t.Errorf("verify of the recovered container: %+v, want unaltered, and not complete", v)
+		}
+		same := decodeLine[imported](t, must(t, []int{0, 4}, "ingest", "import", whole, "--store", store, "--json").stdout)
+		if same.Status != "already" || same.FlowID != first.FlowID {
+			t.Errorf("import of the recovered container: %+v, want what is there already", same)
+		}
+	}
 	if after := pair(t, path); !maps.Equal(before, after) {
 		t.Error("the tools changed the evidence")
 	}
