@@ -29,6 +29,7 @@ type job struct {
 
 	content flow.Content // hashes of the source; zero until hash
 	hashed  bool
+	release func() error        // lets go of what is read from the store before it is replaced, or nil
 	notes   []container.Problem // about the import itself
 }
 
@@ -147,6 +148,11 @@ func (j *job) run(ctx context.Context) (Result, error) {
 		case rel.bInA:
 			j.note("every row and file of it is in the store; its other bytes differ from those that are kept")
 			return j.already(rec), nil
+		}
+	}
+	for _, rec := range known {
+		if r, united, err := j.unite(ctx, rec); err != nil || united {
+			return r, err
 		}
 	}
 	return j.add(ctx, known)
@@ -329,6 +335,11 @@ func (j *job) put(ctx context.Context, id identity, flowID string, replace bool)
 		rec, err := j.reread(ctx, stage)
 		if err != nil {
 			return flow.Record{}, false, err
+		}
+		if j.release != nil {
+			if err := j.release(); err != nil {
+				return flow.Record{}, false, err
+			}
 		}
 		rec.FlowID, rec.OriginalFlowID = flowID, j.original
 		rec.ClientID, rec.Identity, rec.OriginalClientID = id.clientID, id.how, boundTo(id.original, 1<<10)
