@@ -61,7 +61,7 @@ func collect(ctx context.Context, c *command.Context) error {
 	if err != nil {
 		return err
 	}
-	for _, note := range req.plan.Notes {
+	for _, note := range append(req.plan.Notes, repeated(c.StringSlice("args"))...) {
 		c.Console.Warnf("%s", note)
 	}
 	if c.Bool("dry-run") {
@@ -109,6 +109,19 @@ func prepare(c *command.Context) (*request, error) {
 	}
 	req.set = all.Set()
 	return req, nil
+}
+
+// repeated tells of parameters that the command line sets more than once.
+func repeated(args []string) []string {
+	var notes []string
+	times := map[string]int{}
+	for _, arg := range args {
+		name, _, _ := strings.Cut(arg, "=")
+		if times[name]++; times[name] == 2 {
+			notes = append(notes, fmt.Sprintf("--args %s is given more than once: the last one counts", name))
+		}
+	}
+	return notes
 }
 
 // merge gives the specs of the command line the parameters that the plan file
@@ -204,6 +217,9 @@ func (r *request) run(ctx context.Context, c *command.Context) error {
 	}
 	if err := printSummary(c, finished{header.Flow, host, summary, closed}); err != nil {
 		return err
+	}
+	if n := summary.Outcomes[flow.NotApplicable]; n > 0 && n == len(summary.Items) {
+		c.Console.Warnf("nothing of it is for this host (%s): every item says so in its precondition", runtime.GOOS)
 	}
 	return exit(ctx, summary, runErr)
 }
