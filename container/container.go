@@ -30,6 +30,9 @@ const FormatVersion = 1
 // SpoolSuffix is what the name of the spool adds to that of its container.
 const SpoolSuffix = ".spool"
 
+// hashSuffix is what the name of the file for the custody form adds.
+const hashSuffix = ".sha256"
+
 // Names of the members that this package writes beside results and uploads.
 const (
 	memberHeader     = "satchel.json"

@@ -62,6 +62,20 @@ func (l *ledger) source(name string) (*sourceLedger, error) {
 	return s, nil
 }
 
+// takesRows says by an error that a source cannot have rows: its name could not
+// be read back from that of a member.
+func (l *ledger) takesRows(source string) error {
+	if l.sources[source] != nil && source != "" {
+		return nil
+	}
+	member := resultMember(source)
+	if back, _, ok := sourceOfMember(member); !ok || back != source || source == "" {
+		return fmt.Errorf("%.200q is no name of a source", source)
+	}
+	_, err := l.source(source)
+	return err
+}
+
 // sorted returns the sources by name.
 func (l *ledger) sorted() []*sourceLedger {
 	out := make([]*sourceLedger, 0, len(l.sources))

@@ -92,10 +92,16 @@ func uploadKey(u *flow.Upload) [16]byte {
 }
 
 // claim returns a member name that no other upload has, and the components it
-// decodes to.
-func (b *nameBook) claim(components []string) (stored []string, member string) {
+// decodes to. That of a sparse file has its index beside it, whose name is free
+// too.
+func (b *nameBook) claim(components []string, sparse bool) (stored []string, member string) {
 	member, stored, _ = zipx.MemberName(components)
 	claimed, changed := b.names.Claim(member)
+	for taken := sparse; taken; {
+		if _, taken = b.names.Claim(claimed + ".idx"); taken {
+			claimed, changed = b.names.Claim(member)
+		}
+	}
 	if !changed {
 		return stored, member
 	}

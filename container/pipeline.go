@@ -54,7 +54,9 @@ type pipeline struct {
 
 // finisher learns what was appended. It is called by the appender alone.
 type finisher interface {
-	finished(m *entry.Member, u *entry.Upload)
+	// finished tells of a member (or none), and of the record of its upload: one
+	// that has ended, or known, what is known while further members follow.
+	finished(m *entry.Member, ended, known *entry.Upload)
 	progress(u *entry.Upload, m *entry.Member) // u nil: none under way
 }
 
@@ -151,6 +153,7 @@ type smallMember struct {
 	method uint16
 	member entry.Member
 	upload *entry.Upload // recorded once the member is appended; nil: none, or another member follows
+	known  *entry.Upload // recorded instead when another member follows
 	wait   waiter
 	err    error
 	done   chan struct{}
@@ -185,7 +188,7 @@ func (s *smallMember) write(p *pipeline) error {
 	if _, err := p.out.Write(s.raw); err != nil {
 		return err
 	}
-	p.sink.finished(&s.member, s.upload)
+	p.waiting.settle(&s.wait, func() { p.sink.finished(&s.member, s.upload, s.known) })
 	return nil
 }
 
@@ -201,14 +204,16 @@ func (s *smallMember) drop(p *pipeline) {
 	s.release(p)
 }
 
-func smallWeight(n int) int64 { return int64(n) + 1024 }
+// smallWeight is what n plain bytes take of the budget. A member that is larger
+// than all of it, the index of a file in very many runs, takes the whole.
+func smallWeight(n int) int64 { return min(int64(n)+1024, smallBudget) }
 
 // recordOnly stands in the queue for an upload whose last member made way
 // before it ended.
 type recordOnly struct{ upload *entry.Upload }
 
 func (r recordOnly) write(p *pipeline) error {
-	p.sink.finished(nil, r.upload)
+	p.sink.finished(nil, r.upload, nil)
 	return nil
 }
 
@@ -269,15 +274,16 @@ func (l *largeMember) push(b *block) bool {
 	return true
 }
 
-// next waits for a block; nil if the member made way.
-func (l *largeMember) next(p *pipeline) *block {
+// next waits for a block; nil if the member made way. It is an error that the
+// container failed: the source may give no more then, not even its end.
+func (l *largeMember) next(p *pipeline) (*block, error) {
 	select {
 	case b := <-l.blocks:
-		return b
+		return b, nil
 	default:
 	}
 	if l.retired() {
-		return nil
+		return nil, nil
 	}
 	patience := p.stall
 	if l.part > 1 {
@@ -288,12 +294,12 @@ func (l *largeMember) next(p *pipeline) *block {
 	for {
 		select {
 		case b := <-l.blocks:
-			return b
+			return b, nil
+		case <-p.failed:
+			return nil, p.err
 		case <-timer.C:
-			if len(p.queue) > 0 {
-				if b, made := l.yield(); made {
-					return b
-				}
+			if len(p.queue) > 0 && l.part < entry.MaxParts {
+				return l.yield(), nil
 			}
 			timer.Reset(patience)
 		}
@@ -314,15 +320,15 @@ func (l *largeMember) retired() bool {
 }
 
 // yield makes way unless a block has arrived meanwhile.
-func (l *largeMember) yield() (*block, bool) {
+func (l *largeMember) yield() *block {
 	l.mu.Lock()
 	defer l.mu.Unlock()
 	select {
 	case b := <-l.blocks:
-		return b, true
+		return b
 	default:
 		l.yielded = true
-		return nil, true
+		return nil
 	}
 }
 
@@ -337,7 +343,11 @@ func (l *largeMember) write(p *pipeline) error {
 	began := time.Now()
 	pace := pace{begun: began, since: began}
 	for {
-		b := l.next(p)
+		b, err := l.next(p)
+		if err != nil {
+			l.abandon(p, nil)
+			return err
+		}
 		if b == nil {
 			return l.end(p, mw, nil)
 		}
@@ -345,16 +355,19 @@ func (l *largeMember) write(p *pipeline) error {
 			l.abandon(p, b)
 			return err
 		}
-		last := b.last
+		l.upload.StoredSize = l.before + mw.member.Size
+		if b.last {
+			err = l.end(p, mw, b)
+		} else {
+			p.waiting.settle(&b.wait, func() { p.sink.progress(&l.upload, &mw.member) })
+		}
 		p.waiting.leave(&b.wait)
 		<-l.tokens
 		putBuffer(b.plain)
 		putBuffer(b.comp)
-		if last {
-			return l.end(p, mw, b)
+		if b.last || err != nil {
+			return err
 		}
-		l.upload.StoredSize = l.before + mw.member.Size
-		p.sink.progress(&l.upload, &mw.member)
 		if pace.slow(p, l, mw.member.Size) {
 			l.retire()
 		}
@@ -385,7 +398,7 @@ func (s *pace) slow(p *pipeline, l *largeMember, size int64) bool {
 	}
 	little := size-s.from < slowBytes
 	s.since, s.from = now, size
-	return len(p.queue) > 0 && len(l.blocks) == 0 && (little || now.Sub(s.begun) > holdStalls*p.stall)
+	return len(p.queue) > 0 && len(l.blocks) == 0 && l.part < entry.MaxParts && (little || now.Sub(s.begun) > holdStalls*p.stall)
 }
 
 // retire makes way once the blocks that were pushed are appended.
@@ -418,12 +431,20 @@ func (l *largeMember) end(p *pipeline, mw *memberWriter, b *block) error {
 	if err != nil {
 		return err
 	}
-	var u *entry.Upload
-	if b != nil {
-		u = b.upload
+	done := func() {
+		p.sink.progress(nil, nil)
+		if b != nil && b.upload != nil {
+			p.sink.finished(m, b.upload, nil)
+		} else {
+			known := l.upload
+			p.sink.finished(m, nil, &known)
+		}
 	}
-	p.sink.progress(nil, nil)
-	p.sink.finished(m, u)
+	if b == nil {
+		done()
+	} else {
+		p.waiting.settle(&b.wait, done)
+	}
 	return nil
 }
 

@@ -3,7 +3,6 @@ package container
 import (
 	"bufio"
 	"bytes"
-	"context"
 	"crypto/sha256"
 	"encoding/hex"
 	"encoding/json"
@@ -41,7 +40,7 @@ type sealer struct {
 	ended   time.Time
 }
 
-func (s *sealer) seal(ctx context.Context) error {
+func (s *sealer) seal() error {
 	s.jobs = make(chan job, s.workers)
 	var bg sync.WaitGroup
 	for range s.workers {
@@ -57,9 +56,6 @@ func (s *sealer) seal(ctx context.Context) error {
 	for _, src := range s.led.sorted() {
 		if src.rows == 0 && !src.planned && src.report == nil || src.name == "" {
 			continue
-		}
-		if err := ctx.Err(); err != nil && s.led.rows == 0 {
-			return err
 		}
 		if err := s.results(src); err != nil {
 			return err
@@ -266,6 +262,9 @@ func (s *sealer) directory() error {
 	var count uint64
 	buf := make([]byte, 0, 64<<10)
 	err := s.eachMember(func(m *entry.Member) error {
+		if m.Name == "" {
+			return nil // bytes between members of a recovered container
+		}
 		z := zipMember(m)
 		buf = zipx.AppendCentral(buf, &z)
 		count++

@@ -34,10 +34,23 @@ func (w *Writer) syncLoop() {
 
 // sync makes everything appended so far durable. The order is what salvage
 // relies on: the container's bytes first, then the records that speak of them.
+// After an error nobody knows what the disk holds: it stays.
 func (w *Writer) sync() error {
 	w.syncMu.Lock()
 	defer w.syncMu.Unlock()
+	if w.syncErr == nil {
+		w.syncErr = w.syncLocked()
+	}
+	return w.syncErr
+}
 
+func (w *Writer) syncLocked() error {
+	// What waits is saved first: what is appended from then on is in pending.
+	if w.pipe != nil {
+		if err := w.recordWaiting(); err != nil {
+			return err
+		}
+	}
 	w.pendMu.Lock()
 	pending, prog := w.pending, w.prog
 	w.pending = nil
@@ -57,9 +70,6 @@ func (w *Writer) sync() error {
 		return err
 	}
 	if w.pipe != nil {
-		if err := w.recordWaiting(); err != nil {
-			return err
-		}
 		if err := w.recordSlow(); err != nil {
 			return err
 		}
@@ -90,10 +100,17 @@ func (w *Writer) record(pending []pendingRecord, prog *progress) error {
 			}
 			w.book.recorded(p.upload.ID, at)
 		}
+		if p.known != nil {
+			buf = entry.AppendProgress(buf[:0], &entry.Progress{Upload: *p.known})
+			if err := w.appendRecord(ctx, entry.KindProgress, buf, func(int64) {}); err != nil {
+				return err
+			}
+		}
 	}
-	if prog == nil {
-		return nil
+	if prog == nil || prog == w.saved {
+		return nil // none, or no block has come since
 	}
+	w.saved = prog
 	buf = entry.AppendProgress(buf[:0], &entry.Progress{Upload: prog.upload, Member: &prog.member})
 	return w.appendRecord(ctx, entry.KindProgress, buf, func(int64) {})
 }

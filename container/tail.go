@@ -68,7 +68,7 @@ func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int
 	for i := range b.kept {
 		s.skip[b.kept[i].Name] = true
 	}
-	return s.seal(ctx)
+	return s.seal()
 }
 
 // endInflight ends the large member that was being appended where its last

@@ -15,9 +15,6 @@ import (
 	"satchel/internal/flow"
 )
 
-// maxRanges bounds the runs of one sparse upload: its record must fit a frame.
-const maxRanges = 200_000
-
 var errNotEnded = errors.New("the collection was closed before the file was read to its end")
 
 // upload is a flow.UploadWriter. A file of at most one block becomes a whole
@@ -118,8 +115,7 @@ func (u *upload) flushBlock(ctx context.Context, last bool) error {
 	if last {
 		copy(b.hash[:], u.rec.SHA256[:])
 		if u.rec.Upload.Ranges == nil {
-			rec := u.rec
-			b.upload = &rec
+			b.upload = u.known()
 		}
 	}
 	for {
@@ -197,8 +193,14 @@ func (u *upload) Commit() (flow.Stored, error) {
 	if u.shut != nil {
 		return flow.Stored{}, u.shut
 	}
-	if short := u.missing(); short > 0 {
-		err := fmt.Errorf("%d bytes of the announced ranges were not read", short)
+	var err error
+	switch short := u.missing(); {
+	case short > 0:
+		err = fmt.Errorf("%d bytes of the announced ranges were not read", short)
+	case short < 0:
+		err = fmt.Errorf("%d bytes more were given than the announced ranges have", -short)
+	}
+	if err != nil {
 		return flow.Stored{}, errors.Join(err, u.end(err))
 	}
 	if err := u.end(nil); err != nil {
@@ -213,7 +215,8 @@ func (u *upload) known() *entry.Upload {
 	return &rec
 }
 
-// missing is how many bytes of the data ranges of a sparse file never came.
+// missing is how many bytes of the data ranges of a sparse file never came;
+// below 0 there were more.
 func (u *upload) missing() int64 {
 	if u.rec.Upload.Ranges == nil {
 		return 0
@@ -245,7 +248,7 @@ func (u *upload) end(cause error) error {
 	u.shut = ErrClosed
 	u.rec.Complete = cause == nil
 	if cause != nil {
-		u.rec.Error = cause.Error()
+		u.rec.Error = cutText(cause.Error())
 	}
 	u.rec.Ended = u.w.opts.Now().UTC()
 	u.sha.Sum(u.rec.SHA256[:0])
@@ -262,6 +265,9 @@ func (u *upload) end(cause error) error {
 	// The bytes were accepted, so their place is found even if the query that
 	// uploads them was cancelled; only a failed container ends the waiting.
 	ctx := context.WithoutCancel(u.ctx)
+	if u.rec.Complete {
+		u.w.uploadEnding(u)
+	}
 	err := u.queueRest(ctx)
 	if err == nil && u.rec.Upload.Ranges != nil {
 		err = u.queueIndex(ctx)
@@ -280,8 +286,7 @@ func (u *upload) queueRest(ctx context.Context) error {
 			if u.rec.Upload.Ranges != nil {
 				return nil
 			}
-			rec := u.rec
-			return u.w.pipe.enqueue(ctx, recordOnly{&rec})
+			return u.w.pipe.enqueue(ctx, recordOnly{u.known()})
 		}
 	}
 	return u.flushBlock(ctx, true)
@@ -293,8 +298,9 @@ func (u *upload) queueSmall(ctx context.Context) error {
 	s.member = entry.Member{UploadID: u.rec.ID, Name: u.name, Modified: u.modified(), SHA256: u.rec.SHA256}
 	s.wait = waiter{since: u.w.opts.Now(), upload: u.known(), data: s.plain}
 	if u.rec.Upload.Ranges == nil {
-		rec := u.rec
-		s.upload = &rec
+		s.upload = u.known()
+	} else {
+		s.known = u.known()
 	}
 	return u.w.queueSmall(ctx, s)
 }
@@ -304,8 +310,7 @@ func (u *upload) queueIndex(ctx context.Context) error {
 	body := sparseIndex(u.rec.Upload.Ranges, u.rec.StoredSize)
 	s := &smallMember{plain: append(getBuffer(len(body)), body...), level: u.w.opts.Level, method: Deflate.zip(), done: make(chan struct{})}
 	s.member = entry.Member{UploadID: u.rec.ID, Name: u.name + ".idx", Modified: u.rec.Started, SHA256: sha256.Sum256(body)}
-	rec := u.rec
-	s.upload = &rec
+	s.upload = u.known()
 	return u.w.queueSmall(ctx, s)
 }
 

@@ -22,7 +22,7 @@ type waitingRoom struct {
 // waiter is accepted data that is not appended yet.
 type waiter struct {
 	since      time.Time
-	upload     *entry.Upload // its record: whole for a small member
+	upload     *entry.Upload // its record: whole for a small member, nil if nothing is to be saved
 	offset     int64         // of data in the upload
 	data       []byte
 	saved      bool
@@ -45,9 +45,16 @@ func (r *waitingRoom) enter(w *waiter) {
 }
 
 // leave takes a waiter out: its data may be reused afterwards.
-func (r *waitingRoom) leave(w *waiter) {
+func (r *waitingRoom) leave(w *waiter) { r.settle(w, func() {}) }
+
+// settle calls appended, which tells a sync what was appended, and takes the
+// waiter out, both in one step: whoever saves what waits meets the waiter, or
+// its record is there for the sync to take. So nothing falls between the two,
+// and no piece is saved behind the record that ends its upload.
+func (r *waitingRoom) settle(w *waiter, appended func()) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
+	appended()
 	if !w.in {
 		return
 	}

@@ -1,14 +1,12 @@
 package container
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
-	"io"
 	"io/fs"
 	"log/slog"
 	"os"
@@ -56,6 +54,8 @@ type Writer struct {
 	prog    *progress
 
 	syncMu   sync.Mutex
+	syncErr  error     // the first, which is final. Under syncMu
+	saved    *progress // the last that was recorded. Under syncMu
 	syncNow  chan struct{}
 	stop     chan struct{}
 	syncDone chan struct{}
@@ -68,6 +68,7 @@ var _ flow.Sink = (*Writer)(nil)
 type pendingRecord struct {
 	member *entry.Member
 	upload *entry.Upload
+	known  *entry.Upload // of an upload that goes on in further members
 }
 
 // progress is the large member that is being appended.
@@ -158,7 +159,7 @@ func Create(path string, h Header, o Options) (*Writer, error) {
 func (w *Writer) openFiles() (err error) {
 	fsys, spoolPath := w.opts.FS, w.path+SpoolSuffix
 	if w.opts.Overwrite {
-		for _, p := range []string{w.path, spoolPath} {
+		for _, p := range []string{w.path, spoolPath, w.path + hashSuffix} {
 			if err := fsys.Remove(p); err != nil && !errors.Is(err, fs.ErrNotExist) {
 				return fmt.Errorf("replace %s: %w", p, err)
 			}
@@ -175,8 +176,8 @@ func (w *Writer) openFiles() (err error) {
 			w.file.Close()
 			if w.spool != nil {
 				w.spool.Close()
-				fsys.Remove(spoolPath)
 			}
+			fsys.Remove(spoolPath) // not there before
 			fsys.Remove(w.path)
 		}
 	}()
@@ -223,7 +224,7 @@ func (w *Writer) writeFirst(h storedHeader) error {
 	if err != nil {
 		return err
 	}
-	w.finished(m, nil)
+	w.finished(m, nil, nil)
 	return nil
 }
 
@@ -281,8 +282,8 @@ func (w *Writer) WriteRows(ctx context.Context, source string, b flow.RowBatch) 
 	if err := w.room(); err != nil {
 		return err
 	}
-	if got := bytes.Count(b.JSONL, []byte{'\n'}); got != b.Rows {
-		return fmt.Errorf("a batch of %s announces %d rows and has %d", source, b.Rows, got)
+	if err := entry.CheckRows(b); err != nil {
+		return fmt.Errorf("write rows of %s: %w", source, err)
 	}
 	if b.Rows == 0 {
 		return nil
@@ -295,6 +296,9 @@ func (w *Writer) WriteRows(ctx context.Context, source string, b flow.RowBatch) 
 		defer putBuffer(body)
 		w.mu.Lock()
 		defer w.mu.Unlock()
+		if err := w.led.takesRows(source); err != nil {
+			return err
+		}
 		_, offset, err := w.spool.AppendAt(ctx, entry.KindRows, body)
 		if err != nil {
 			return err
@@ -311,9 +315,7 @@ func (w *Writer) Log(ctx context.Context, l flow.LogLine) error {
 		return err
 	}
 	defer w.gate.RUnlock()
-	if len(l.Message) > maxMessage {
-		l.Message = l.Message[:maxMessage] + " (cut)"
-	}
+	l.Message = cutText(l.Message)
 	body, err := entry.AppendLog(nil, l)
 	if err != nil {
 		return err
@@ -346,114 +348,19 @@ func (w *Writer) Report(ctx context.Context, r flow.Report) error {
 	return w.led.addReport(r)
 }
 
-// Upload implements flow.Sink. A file that was uploaded before, of the same
-// accessor, path and name, gives a writer that stores nothing; one that is
-// under way is waited for.
-func (w *Writer) Upload(ctx context.Context, u flow.Upload) (flow.UploadWriter, error) {
-	if len(u.Ranges) > maxRanges {
-		return nil, fmt.Errorf("%d runs in a sparse file are over the limit of %d: upload it as a plain one", len(u.Ranges), maxRanges)
+// cutText bounds a message.
+func cutText(s string) string {
+	if len(s) > maxMessage {
+		return s[:maxMessage] + " (cut)"
 	}
-	key := uploadKey(&u)
-	for {
-		up, first, err := w.beginUpload(ctx, u, key)
-		if err != nil || up != nil {
-			return up, err
-		}
-		select {
-		case <-first.ended:
-		case <-ctx.Done():
-			return nil, context.Cause(ctx)
-		}
-	}
-}
-
-// beginUpload returns a writer, or the upload of the same file that is under
-// way.
-func (w *Writer) beginUpload(ctx context.Context, u flow.Upload, key [16]byte) (flow.UploadWriter, *upload, error) {
-	if err := w.enter(); err != nil {
-		return nil, nil, err
-	}
-	defer w.gate.RUnlock()
-	if err := w.room(); err != nil {
-		return nil, nil, err
-	}
-	w.book.mu.Lock()
-	defer w.book.mu.Unlock()
-	if first := w.book.seen[key]; first != nil {
-		return nil, first, nil
-	}
-	if stored, ok, err := w.uploadedBefore(key); err != nil || ok {
-		return duplicate{stored}, nil, err
-	}
-	up := newUpload(ctx, w, w.lastID.Add(1), u, key)
-	up.comps, up.name = w.book.claim(uploadComponents(&u))
-	up.rec.Member = up.name
-	up.rec.Upload.Components = up.comps[2:]
-	w.book.seen[key] = up
-	w.open[up.rec.ID] = up
-	return up, nil, nil
-}
-
-// uploadedBefore looks an ended upload up. The caller holds book.mu.
-func (w *Writer) uploadedBefore(key [16]byte) (flow.Stored, bool, error) {
-	rec := w.book.ending[key]
-	if rec == nil {
-		offset, ok := w.book.done[key]
-		if !ok {
-			return flow.Stored{}, false, nil
-		}
-		f, err := w.spool.ReadAt(offset)
-		if err != nil {
-			return flow.Stored{}, false, fmt.Errorf("look up an earlier upload: %w", err)
-		}
-		u, err := entry.DecodeUpload(f.Body)
-		if err != nil {
-			return flow.Stored{}, false, fmt.Errorf("look up an earlier upload: %w", err)
-		}
-		rec = &u
-	}
-	return flow.Stored{
-		SHA256: rec.SHA256, MD5: rec.MD5, SHA1: rec.SHA1, StoredSize: rec.StoredSize, Name: "/" + rec.Member,
-		Components: uploadComponents(&rec.Upload), ID: rec.ID, Duplicate: true,
-	}, true, nil
-}
-
-// uploadEnded takes an upload off the list of open ones.
-func (w *Writer) uploadEnded(u *upload, err error) {
-	w.book.mu.Lock()
-	defer w.book.mu.Unlock()
-	delete(w.open, u.rec.ID)
-	delete(w.book.seen, u.key)
-	if err == nil && u.rec.Complete {
-		rec := u.rec
-		w.book.ending[u.key] = &rec
-		w.book.keys[rec.ID] = u.key
-	}
-	close(u.ended)
-}
-
-// queueSmall hands a small member to the pipeline.
-func (w *Writer) queueSmall(ctx context.Context, s *smallMember) error {
-	if err := w.pipe.budget.Acquire(ctx, smallWeight(len(s.plain))); err != nil {
-		return err
-	}
-	if s.wait.upload != nil {
-		w.pipe.waiting.enter(&s.wait)
-	}
-	if err := w.pipe.enqueue(ctx, s); err != nil {
-		w.pipe.waiting.leave(&s.wait)
-		w.pipe.budget.Release(smallWeight(len(s.plain)))
-		return err
-	}
-	w.pipe.do(s)
-	return nil
+	return s
 }
 
 // finished implements finisher.
-func (w *Writer) finished(m *entry.Member, u *entry.Upload) {
+func (w *Writer) finished(m *entry.Member, ended, known *entry.Upload) {
 	w.pendMu.Lock()
 	defer w.pendMu.Unlock()
-	w.pending = append(w.pending, pendingRecord{m, u})
+	w.pending = append(w.pending, pendingRecord{m, ended, known})
 	if m != nil && m.Offset+m.Length-w.sinceOff >= w.opts.SyncBytes || len(w.pending) >= 16384 {
 		w.kick()
 	}
@@ -479,101 +386,4 @@ func (w *Writer) kick() {
 	case w.syncNow <- struct{}{}:
 	default:
 	}
-}
-
-// Close ends what is open, writes the closing members and the central
-// directory, syncs, and removes the spool. When it fails, container and spool
-// stay as they are: together they hold everything that was synced.
-func (w *Writer) Close(ctx context.Context) (Summary, error) {
-	w.gate.Lock()
-	if w.closed {
-		w.gate.Unlock()
-		return Summary{}, ErrClosed
-	}
-	w.closed = true
-	w.gate.Unlock()
-	w.endUploads()
-	pipeErr := w.pipe.close()
-	close(w.stop)
-	<-w.syncDone
-	sum, err := Summary{}, pipeErr
-	if err == nil {
-		sum, err = w.finish(ctx)
-	}
-	if err != nil {
-		err = errors.Join(err, w.spool.Close(), w.file.Close())
-		return Summary{}, fmt.Errorf("close %s: %w (%s and %s hold what was synced: take it out with ingest recover)", w.path, err, filepath.Base(w.path), filepath.Base(w.path)+SpoolSuffix)
-	}
-	return sum, nil
-}
-
-// endUploads ends uploads whose caller has not: a read that hangs must not
-// keep the container open.
-func (w *Writer) endUploads() {
-	w.book.mu.Lock()
-	left := make([]*upload, 0, len(w.open))
-	for _, u := range w.open {
-		left = append(left, u)
-	}
-	w.book.mu.Unlock()
-	for _, u := range left {
-		u.mu.Lock()
-		if u.shut == nil {
-			// A failed container says so when it is closed.
-			_ = u.end(errNotEnded)
-		}
-		u.mu.Unlock()
-	}
-}
-
-// finish seals the container and makes it durable.
-func (w *Writer) finish(ctx context.Context) (Summary, error) {
-	if err := w.sync(); err != nil {
-		return Summary{}, err
-	}
-	s := sealer{
-		out: w.out, led: w.led, ev: &spoolEvidence{frames: w.spool}, level: w.opts.Level, workers: w.opts.Workers,
-		now: w.opts.Now, head: storedHeader{Format: "satchel", Version: FormatVersion, ID: w.id, Name: filepath.Base(w.path), Level: w.opts.Level, Header: w.header},
-	}
-	if err := s.seal(ctx); err != nil {
-		return Summary{}, err
-	}
-	if _, err := w.out.flush(); err != nil {
-		return Summary{}, err
-	}
-	if err := w.file.Sync(); err != nil {
-		return Summary{}, fmt.Errorf("sync the container: %w", err)
-	}
-	sum := Summary{
-		Path: w.path, ID: w.id, Bytes: w.out.offset(), SHA256: hex.EncodeToString(w.out.sum()), Rows: w.led.rows,
-		Uploads: w.led.uploads, UploadBytes: w.led.bytes, Logs: w.led.logs, Partial: w.led.partial,
-	}
-	if err := w.file.Close(); err != nil {
-		return Summary{}, fmt.Errorf("close the container: %w", err)
-	}
-	return sum, w.removeSpool(sum)
-}
-
-// removeSpool ends the spool once the container is durable, and writes the
-// .sha256 file for the custody form.
-func (w *Writer) removeSpool(sum Summary) error {
-	fsys, dir := w.opts.FS, filepath.Dir(w.path)
-	if err := fsys.SyncDir(dir); err != nil {
-		return fmt.Errorf("sync the directory of the container: %w", err)
-	}
-	if err := w.spool.Discard(); err != nil {
-		return fmt.Errorf("close the spool: %w", err)
-	}
-	if err := fsys.Remove(w.path + SpoolSuffix); err != nil {
-		return fmt.Errorf("remove the spool: %w", err)
-	}
-	line := sum.SHA256 + "  " + filepath.Base(w.path) + "\n"
-	err := fsx.WriteFileAtomic(fsys, w.path+".sha256", 0o600, func(f io.Writer) error {
-		_, err := io.WriteString(f, line)
-		return err
-	})
-	if err != nil {
-		return fmt.Errorf("write the .sha256 file: %w", err)
-	}
-	return nil
 }

@@ -88,6 +88,16 @@ func (r *reader) size(what string) int64 {
 	return int64(v)
 }
 
+// upTo reads an integer of at most max.
+func (r *reader) upTo(what string, max uint64) uint64 {
+	v := r.uvarint(what)
+	if v > max {
+		r.fail(what)
+		return 0
+	}
+	return v
+}
+
 // bytes returns a piece of the body itself, not a copy.
 func (r *reader) bytes(what string) []byte {
 	n := r.uvarint(what)

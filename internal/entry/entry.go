@@ -12,6 +12,7 @@ import (
 	"encoding/binary"
 	"encoding/json"
 	"fmt"
+	"math"
 	"time"
 
 	"satchel/internal/flow"
@@ -71,9 +72,9 @@ func DecodeMember(body []byte) (Member, error) {
 	m := Member{
 		UploadID:   r.uvarint("upload id"),
 		Name:       r.string("member name"),
-		Method:     uint16(r.uvarint("method")),
-		Flags:      uint16(r.uvarint("flags")),
-		CRC32:      uint32(r.uvarint("crc")),
+		Method:     uint16(r.upTo("method", math.MaxUint16)),
+		Flags:      uint16(r.upTo("flags", math.MaxUint16)),
+		CRC32:      uint32(r.upTo("crc", math.MaxUint32)),
 		Stored:     r.size("stored size"),
 		Size:       r.size("size"),
 		Offset:     r.size("offset"),
@@ -88,6 +89,12 @@ func DecodeMember(body []byte) (Member, error) {
 	}
 	return m, nil
 }
+
+// Limits of the record of an upload. What exceeds them is malformed.
+const (
+	MaxRanges = 200_000 // runs of a sparse file
+	MaxParts  = 1 << 20 // members that hold one upload
+)
 
 // Upload is the record of an upload that has ended, or, in a Progress frame,
 // of one that is under way.
@@ -144,7 +151,10 @@ func DecodeUpload(body []byte) (Upload, error) {
 	u.Upload.Path = r.string("path")
 	u.Upload.Components = r.strings("components")
 	u.Upload.Size = r.varint("size")
-	if n := r.count("ranges", 3); n > 0 {
+	n := r.count("ranges", 3)
+	if n > MaxRanges {
+		r.fail("ranges")
+	} else if n > 0 {
 		u.Upload.Ranges = make([]flow.Range, 0, n)
 		for range n {
 			u.Upload.Ranges = append(u.Upload.Ranges, flow.Range{
@@ -157,7 +167,7 @@ func DecodeUpload(body []byte) (Upload, error) {
 	u.Upload.Changed = r.time("changed")
 	u.Upload.Born = r.time("born")
 	u.Member = r.string("member")
-	u.Parts = int(uint32(r.uvarint("parts")))
+	u.Parts = int(r.upTo("parts", MaxParts))
 	u.StoredSize = r.size("stored size")
 	u.SHA256 = r.hash("hash")
 	u.MD5 = cloneBytes(r.bytes("md5"))

@@ -43,7 +43,7 @@ func drawMember(t *rapid.T) Member {
 
 func drawUpload(t *rapid.T) Upload {
 	u := Upload{
-		ID: rapid.Uint64().Draw(t, "id"), Member: drawString(t, "member"), Parts: rapid.IntRange(0, 1<<31-1).Draw(t, "parts"), StoredSize: drawSize(t, "stored"),
+		ID: rapid.Uint64().Draw(t, "id"), Member: drawString(t, "member"), Parts: rapid.IntRange(0, MaxParts).Draw(t, "parts"), StoredSize: drawSize(t, "stored"),
 		SHA256: drawHash(t, "sha"), MD5: optional(rapid.SliceOfN(rapid.Byte(), 0, 16).Draw(t, "md5")), SHA1: optional(rapid.SliceOfN(rapid.Byte(), 0, 20).Draw(t, "sha1")),
 		Started: drawTime(t, "started"), Ended: drawTime(t, "ended"), Complete: rapid.Bool().Draw(t, "complete"), Error: drawString(t, "error"),
 	}

@@ -59,6 +59,26 @@ func (e *RowsEncoder) Append(dst []byte, source string, b flow.RowBatch) ([]byte
 	return e.enc.EncodeAll(b.JSONL, dst), nil
 }
 
+// CheckRows refuses a batch that cannot be kept whole: one that does not end
+// with a newline, has another number of rows than it announces, or a row over
+// [MaxRowsBytes]. So a refused batch leaves no part of it behind.
+func CheckRows(b flow.RowBatch) error {
+	if got := bytes.Count(b.JSONL, []byte{'\n'}); got != b.Rows {
+		return fmt.Errorf("the batch announces %d rows and has %d", b.Rows, got)
+	}
+	if len(b.JSONL) > 0 && b.JSONL[len(b.JSONL)-1] != '\n' {
+		return fmt.Errorf("a batch of rows does not end with a newline")
+	}
+	for rest := b.JSONL; len(rest) > MaxRowsBytes; {
+		cut := bytes.LastIndexByte(rest[:MaxRowsBytes], '\n') + 1
+		if cut == 0 {
+			return tooLong()
+		}
+		rest = rest[cut:]
+	}
+	return nil
+}
+
 // SplitRows cuts a batch at row ends into batches that a frame can carry and
 // yields them in order. A single row over the limit is an error.
 func SplitRows(b flow.RowBatch, yield func(flow.RowBatch) error) error {
