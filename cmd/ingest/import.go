@@ -60,6 +60,9 @@ func importPaths(ctx context.Context, c *command.Context) (err error) {
 			return err
 		}
 	}
+	if len(t.counts) == 0 {
+		c.Console.Warnf("no containers found")
+	}
 	t.say()
 	return t.exit()
 }
@@ -110,9 +113,6 @@ func (t *tally) say() {
 	total := 0
 	for _, n := range t.counts {
 		total += n
-	}
-	if total == 0 {
-		t.c.Console.Warnf("no containers found")
 	}
 	if total < 2 || t.c.JSON() {
 		return
