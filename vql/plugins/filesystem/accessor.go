@@ -59,6 +59,10 @@ type openAnswer struct {
 	fact     fact
 	volatile bool
 	err      error
+	// Of a small file, what was read at once; nil otherwise.
+	buf   *[]byte
+	read  int
+	after fact // as the file was then
 }
 
 // Open opens a file. What is not a regular file is refused before it is opened,
@@ -84,10 +88,33 @@ func (a *fileAccessor) open(ctx context.Context, p vql.Path) (*file, error) {
 	if got.err != nil {
 		return nil, got.err
 	}
-	return &file{
+	f := &file{
 		patience: &a.patience, buffers: &a.buffers, ctx: ctx, name: name, path: p,
-		first: got.fact, volatile: got.volatile, h: got.h,
-	}, nil
+		first: got.fact, volatile: got.volatile, h: got.h, buf: got.buf,
+	}
+	if got.buf != nil {
+		f.held, f.after = (*got.buf)[:got.read], &got.after
+	}
+	return f, nil
+}
+
+// readAtOnce reads a small file in the call that opened it: each call that is
+// waited for costs more than the reading. What does not come out as expected is
+// left to be read, and to fail, as usual.
+func (a *fileAccessor) readAtOnce(o *openAnswer) {
+	if !o.fact.mode.IsRegular() || o.volatile || o.fact.size <= 0 || o.fact.size > bufferBytes || o.fact.allocated >= 0 && o.fact.allocated < o.fact.size {
+		return
+	}
+	buf := a.buffers.Get().(*[]byte)
+	n, err := fillFrom(o.h, (*buf)[:o.fact.size], 0)
+	if err == nil {
+		o.after, err = o.h.fact()
+	}
+	if err != nil {
+		a.buffers.Put(buf)
+		return
+	}
+	o.buf, o.read = buf, n
 }
 
 // openNow opens the file without looking at the clock.
@@ -114,7 +141,9 @@ func (a *fileAccessor) openNow(name string) openAnswer {
 	if now.mode.IsRegular() && a.unreliable(name, now.device) {
 		return openAnswer{h: h, fact: now, volatile: true}
 	}
-	return openAnswer{h: h, fact: now}
+	o := openAnswer{h: h, fact: now}
+	a.readAtOnce(&o)
+	return o
 }
 
 func (a *fileAccessor) refuse(name string, f *fact) error {

@@ -75,8 +75,9 @@ type file struct {
 	ctx      context.Context // of Open: Read has none
 	name     string
 	path     vql.Path
-	first    fact // as the file was when it was opened
-	volatile bool // its size is not what can be read: procfs and the like
+	first    fact  // as the file was when it was opened
+	volatile bool  // its size is not what can be read: procfs and the like
+	after    *fact // as it was when it had been read whole, if it was read at once
 
 	mu     sync.Mutex
 	h      handle // nil once closed or abandoned

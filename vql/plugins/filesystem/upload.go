@@ -452,6 +452,14 @@ func readSome(f vql.File, buf []byte, at int64, random bool) (int, error) {
 	}
 }
 
+// afterwards describes the file as it was after its bytes were read.
+func (f *file) afterwards() (fact, error) {
+	if f.after != nil {
+		return *f.after, nil
+	}
+	return f.fact()
+}
+
 // change tells how the file differs from what it was when it was opened, ""
 // if it does not. grown says that it only became longer.
 func (src *source) change() (change string, grown bool) {
@@ -459,7 +467,7 @@ func (src *source) change() (change string, grown bool) {
 	if !ok || own.volatile {
 		return "", false
 	}
-	now, err := own.fact()
+	now, err := own.afterwards()
 	if err != nil {
 		return "", false
 	}
