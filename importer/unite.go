@@ -2,9 +2,13 @@ package importer
 
 import (
 	"context"
+	"encoding/json"
+	"io"
 	"sync"
 
+	"satchel/internal/entry"
 	"satchel/internal/flow"
+	"satchel/internal/spool"
 )
 
 // unite puts the two halves of a cut container together when its ZIP came from
@@ -41,7 +45,7 @@ func (j *job) unite(ctx context.Context, rec flow.Record) (_ Result, united bool
 	}
 	defer ev.Close()
 	u := &job{im: j.im, in: pair, ev: ev, info: ev.Info(), id: j.id, original: j.original, base: j.base, release: release}
-	if u.info.Flow.ID != j.info.Flow.ID {
+	if u.info.ID == "" || u.info.ID != spoolOwner(pair.spool) || u.info.Flow.ID != j.info.Flow.ID {
 		return Result{}, false, nil
 	}
 	// Both halves must be in the pair, not only be claimed by it.
@@ -57,4 +61,23 @@ func (j *job) unite(ctx context.Context, rec flow.Record) (_ Result, united bool
 	u.note("its ZIP and its spool were imported from different places: they are kept together")
 	r, err := u.extend(ctx, rec)
 	return r, err == nil, err
+}
+
+// spoolOwner returns the id of the container that a spool was written for, or ""
+// when it does not tell.
+func spoolOwner(r *io.SectionReader) string {
+	sc := spool.ReadFile(r, r.Size())
+	for sc.Next() {
+		if sc.Frame().Kind != entry.KindHeader {
+			continue
+		}
+		var head struct {
+			ID string `json:"container_id"`
+		}
+		if json.Unmarshal(sc.Frame().Body, &head) != nil {
+			return ""
+		}
+		return head.ID
+	}
+	return ""
 }
