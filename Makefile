@@ -76,7 +76,7 @@ fuzz:
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
 
 crash:
-	CRASH=$(CRASH) $(GO) test -v -count=1 -timeout 60m ./internal/crashtest
+	CRASH=$(CRASH) $(GO) test -v -count=1 -timeout 60m -parallel 4 ./internal/crashtest
 
 e2e:
 	E2E=1 $(GO) test -v -count=1 ./internal/e2e

@@ -1,6 +1,6 @@
 #!/usr/bin/env bash
 # Prints packages of this module by a property of their files; fails when there are none.
-#   concurrent   start goroutines or hold locks     bench   have benchmarks
+#   concurrent   start goroutines or hold locks (but for tests of whole programs)   bench   have benchmarks
 #   golden       have a test with an -update flag   dirs    the folders that hold Go code, for gofmt
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -10,7 +10,8 @@ folders() { # of the files that match the pattern
 }
 
 case "${1:-}" in
-  concurrent) found=$(folders '^[[:space:]]+go (func|[a-z])|"sync"|"sync/atomic"|"golang.org/x/sync' '\.go$') ;;
+  concurrent) found=$(folders '^[[:space:]]+go (func|[a-z])|"sync"|"sync/atomic"|"golang.org/x/sync' '\.go$' |
+                grep -vE '^(bench|internal/(crashtest|e2e|layers|librarytest))') ;;
   bench)      found=$(folders '^func Benchmark[A-Z_]' '_test\.go$') ;;
   golden)     found=$(folders 'flag\.Bool\("update"' '_test\.go$') ;;
   dirs)       find . -name '*.go' -not -path './build/*' -not -path './.git/*' -print | cut -d/ -f2 | sort -u; exit ;;

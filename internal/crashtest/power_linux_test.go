@@ -25,8 +25,8 @@ func TestPowerLoss(t *testing.T) {
 		ctx, cancel := context.WithCancel(t.Context())
 		defer cancel()
 		var seen witness
-		ended := make(chan error, 1)
-		go func() { ended <- load(ctx, w, r.Uint64(), &seen) }()
+		ended, seed := make(chan error, 1), r.Uint64()
+		go func() { ended <- load(ctx, w, seed, &seen) }()
 
 		lives := between(r, 200*time.Millisecond, 5*time.Second)
 		closing := r.IntN(4) == 0
