@@ -274,6 +274,10 @@ func outputPath(c *command.Context, hostname string) (string, error) {
 func outputError(path string, err error) error {
 	switch {
 	case errors.Is(err, fs.ErrExist):
+		if _, err := os.Lstat(path); errors.Is(err, fs.ErrNotExist) {
+			return command.Hintf(fmt.Errorf("%s%s is what is left of an earlier collection, and was not touched", path, container.SpoolSuffix),
+				"choose another name with -o; `ingest inspect` tells what is in it")
+		}
 		return command.Hintf(fmt.Errorf("%s is there already and was not touched", path), "choose another name with -o, or --overwrite")
 	case errors.Is(err, fs.ErrNotExist):
 		return command.Hintf(err, "make the directory %s first, or choose another place with -o", filepath.Dir(path))

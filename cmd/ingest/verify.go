@@ -2,8 +2,13 @@ package main
 
 import (
 	"context"
+	"crypto/sha256"
+	"encoding/hex"
 	"errors"
 	"fmt"
+	"io"
+	"os"
+	"strings"
 
 	"satchel/cmd/internal/command"
 	"satchel/container"
@@ -47,6 +52,9 @@ func verify(ctx context.Context, c *command.Context) error {
 			res.OK, res.Problems = false, append(res.Problems, container.Problem{Problem: err.Error(), Offset: -1})
 		}
 		code = command.Worst(code, one)
+		if noted := notedHash(path); noted != "" && res.SHA256 != "" && !strings.EqualFold(noted, res.SHA256) {
+			c.Console.Warnf("%s.sha256 notes another hash (%s) than %s has: one of them was changed or replaced", path, noted, path)
+		}
 		if err := printVerified(c, res, one); err != nil {
 			return err
 		}
@@ -55,6 +63,24 @@ func verify(ctx context.Context, c *command.Context) error {
 		return nil
 	}
 	return command.Exit(code, nil)
+}
+
+// notedHash is the hash in NAME.sha256, which a collector writes beside NAME for
+// the custody form, or "".
+func notedHash(path string) string {
+	f, err := os.Open(path + ".sha256")
+	if err != nil {
+		return ""
+	}
+	defer f.Close()
+	text := make([]byte, 2*sha256.Size)
+	if _, err := io.ReadFull(f, text); err != nil {
+		return ""
+	}
+	if _, err := hex.DecodeString(string(text)); err != nil {
+		return ""
+	}
+	return string(text)
 }
 
 // verified is what verify tells with --json.
