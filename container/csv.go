@@ -10,12 +10,41 @@ import (
 	"io"
 )
 
+// csvReader reads records of at most maxLine bytes: a quote that is never closed
+// must not take the rest of the member into memory.
+type csvReader struct {
+	csv  *csv.Reader
+	in   io.Reader
+	left int64 // bytes that the record may still take
+}
+
+func newCSVReader(r io.Reader) *csvReader {
+	c := &csvReader{in: r}
+	c.csv = csv.NewReader(c)
+	c.csv.FieldsPerRecord, c.csv.ReuseRecord, c.csv.LazyQuotes = -1, true, true
+	return c
+}
+
+// Read implements io.Reader for the parser.
+func (c *csvReader) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		return 0, fmt.Errorf("a record is longer than %d bytes", maxLine)
+	}
+	n, err := c.in.Read(p)
+	c.left -= int64(n)
+	return n, err
+}
+
+func (c *csvReader) read() ([]string, error) {
+	c.left = maxLine
+	return c.csv.Read()
+}
+
 // countCSV counts the records of a CSV member but its header.
 func countCSV(r io.Reader) (n int64, err error) {
-	c := csv.NewReader(r)
-	c.FieldsPerRecord, c.ReuseRecord, c.LazyQuotes = -1, true, true
+	c := newCSVReader(r)
 	for {
-		_, err := c.Read()
+		_, err := c.read()
 		if errors.Is(err, io.EOF) {
 			return max(n-1, 0), nil
 		}
@@ -37,9 +66,8 @@ func csvToJSONL(ctx context.Context, rc io.ReadCloser) io.ReadCloser {
 }
 
 func convertCSV(ctx context.Context, r io.Reader, w io.Writer) error {
-	c := csv.NewReader(r)
-	c.FieldsPerRecord, c.ReuseRecord, c.LazyQuotes = -1, true, true
-	head, err := c.Read()
+	c := newCSVReader(r)
+	head, err := c.read()
 	if err != nil {
 		if errors.Is(err, io.EOF) {
 			return nil
@@ -54,7 +82,7 @@ func convertCSV(ctx context.Context, r io.Reader, w io.Writer) error {
 	}
 	out := bufio.NewWriterSize(w, 64<<10)
 	for ctx.Err() == nil {
-		rec, err := c.Read()
+		rec, err := c.read()
 		if errors.Is(err, io.EOF) {
 			return out.Flush()
 		}

@@ -125,33 +125,43 @@ func (e *spoolEvidence) eachReport(yield func(flow.Report) error) error {
 }
 
 func (e *spoolEvidence) eachBatch(s *sourceLedger, yield func(jsonl []byte) error) error {
-	if e.dec == nil {
-		dec, err := entry.NewRowsDecoder()
-		if err != nil {
-			return err
-		}
-		e.dec = dec
-	}
 	for _, offset := range s.batches {
-		f, err := e.frames.ReadAt(offset)
+		rows, _, err := e.batch(s, offset)
 		if err != nil {
 			return fmt.Errorf("read rows of %s back: %w", s.name, err)
 		}
-		rows, err := entry.DecodeRows(f.Body)
-		if err != nil {
-			return err
-		}
-		if rows.Source != s.name {
-			return fmt.Errorf("read rows of %s back: the frame at %d belongs to %s", s.name, offset, rows.Source)
-		}
-		if e.buf, err = e.dec.JSONL(e.buf[:0], rows); err != nil {
-			return err
-		}
-		if err := yield(e.buf); err != nil {
+		if err := yield(rows); err != nil {
 			return err
 		}
 	}
 	return nil
+}
+
+// batch reads the batch of a source at an offset of the spool: its JSONL, which
+// is valid until the next, and the number of rows that it announces.
+func (e *spoolEvidence) batch(s *sourceLedger, offset int64) (jsonl []byte, n int64, err error) {
+	if e.dec == nil {
+		if e.dec, err = entry.NewRowsDecoder(); err != nil {
+			return nil, 0, err
+		}
+	}
+	f, err := e.frames.ReadAt(offset)
+	if err != nil {
+		return nil, 0, err
+	}
+	rows, err := entry.DecodeRows(f.Body)
+	if err != nil {
+		return nil, 0, err
+	}
+	if rows.Source != s.name {
+		return nil, 0, fmt.Errorf("the frame at %d belongs to %s", offset, rows.Source)
+	}
+	out, err := e.dec.JSONL(e.buf[:0], rows)
+	if err != nil {
+		return nil, rows.Rows, err
+	}
+	e.buf = out
+	return out, rows.Rows, nil
 }
 
 // errStop ends an iteration early without being an error.

@@ -171,7 +171,9 @@ func (r *Reader) loadMembers() (known bool, err error) {
 			break
 		}
 		if base, ok := strings.CutSuffix(m.Name, ".index"); ok && strings.HasPrefix(base, "results/") {
-			index[base] = int64(m.Size / 8)
+			if len(index) < maxSources {
+				index[base] = int64(m.Size / 8)
+			}
 			continue
 		}
 		source, isCSV, ok := sourceOfMember(m.Name)

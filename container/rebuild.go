@@ -14,7 +14,12 @@ import (
 	"satchel/internal/zipx"
 )
 
-const errCut = "the collection was cut before the file was read to its end"
+// Why uploads of a cut container are not complete.
+const (
+	errCut      = "the collection was cut before the file was read to its end"
+	errLost     = "not all of its bytes are in the container"
+	errNoRecord = "its record is lost: nothing tells whether these are all of its bytes"
+)
 
 // rebuilt is what a cut container and its spool, either of which may be
 // missing, still hold. Nothing of it is written to the evidence: what Close
@@ -37,21 +42,48 @@ type rebuilt struct {
 	restored bool        // and nothing but what follows it is missing
 	damaged  bool        // members are not what was written
 	open     map[uint64]*openUpload
+	runs     int                     // of the sparse files in open
 	lost     map[uint64]bool         // uploads with members beyond the end of the file
+	redone   map[int64]bool          // Upload frames, by offset, whose members are not all told of: they are open
 	extra    []entry.Member          // found by their headers, and gaps (without a name)
 	found    []entry.Upload          // uploads known by their members' names alone
+	foundBy  map[string]int          // index in found by member
+	openBy   map[string]uint64       // id of open uploads by their first member
+	taken    map[string]bool         // names of extra
+	bad      map[int64]bool          // Rows frames, by offset, whose rows are lost
 	kept     []entry.Member          // written to the tail before the closing members
 	partial  []entry.Upload          // uploads that were under way
 	whole    map[uint64]entry.Upload // records of those that had ended
 }
 
-// openUpload is what the spool says of an upload that has not ended.
+// openUpload is what the spool says of an upload that has not ended, or whose
+// members are not all told of.
 type openUpload struct {
 	rec    *entry.Upload
+	ended  bool // rec is its last
 	parts  int
 	bytes  int64
-	name   string
+	index  bool   // the index of a sparse file is there
+	name   string // of the first member that was met
+	first  int64  // its size
 	chunks []chunkRef
+}
+
+// isIndex says whether a further member of the upload is the index of a sparse
+// file.
+func (o *openUpload) isIndex(name string) bool {
+	switch {
+	case o.rec != nil:
+		return o.rec.Upload.Ranges != nil && name == o.rec.Member+".idx"
+	case o.name == "":
+		return false // the name of a file, as far as is known
+	}
+	return name == o.name+".idx"
+}
+
+// holds says whether all members that a record speaks of were met.
+func (o *openUpload) holds(u *entry.Upload) bool {
+	return o != nil && o.parts >= u.Parts && (o.index || u.Upload.Ranges == nil)
 }
 
 type chunkRef struct {
@@ -65,17 +97,25 @@ type tornMember struct {
 	found    zipx.Found
 }
 
-// maxOpen bounds how many unended uploads a spool may speak of.
-const maxOpen = 100_000
+// What unended uploads a spool may speak of: their number, and the runs of the
+// sparse ones together.
+const (
+	maxOpen     = 100_000
+	maxOpenRuns = 10_000_000
+)
 
 func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt, error) {
 	b := &rebuilt{
 		zip: zip, zipSize: zipSize, fr: fr, opts: o, led: newLedger(nil),
-		open: map[uint64]*openUpload{}, lost: map[uint64]bool{}, whole: map[uint64]entry.Upload{},
+		open: map[uint64]*openUpload{}, lost: map[uint64]bool{}, whole: map[uint64]entry.Upload{}, redone: map[int64]bool{},
+		foundBy: map[string]int{}, openBy: map[string]uint64{}, taken: map[string]bool{}, bad: map[int64]bool{},
 	}
 	gaps, err := b.readSpool()
 	if err != nil {
 		return nil, err
+	}
+	if id := b.idOfFile(); b.headFound && id != "" && b.head.ID != "" && id != b.head.ID {
+		return nil, fmt.Errorf("the spool beside it is of another container (%.40q, and the file is of %.40q): keep them apart", b.head.ID, id)
 	}
 	if err := b.salvage(gaps); err != nil {
 		return nil, err
@@ -110,9 +150,15 @@ func (b *rebuilt) settleClosed() {
 	}
 	for i := range b.extra {
 		if m := &b.extra[i]; m.Name == memberManifest && !b.restored {
-			*m = entry.Member{Offset: m.Offset, Length: m.Length, RawSHA256: m.RawSHA256}
+			b.makeGap(m)
 		}
 	}
+}
+
+// makeGap makes bytes between members of one that was found.
+func (b *rebuilt) makeGap(m *entry.Member) {
+	delete(b.taken, m.Name)
+	*m = entry.Member{Offset: m.Offset, Length: m.Length, RawSHA256: m.RawSHA256}
 }
 
 func (b *rebuilt) problem(member, what string, offset int64) {
@@ -196,7 +242,7 @@ func (b *rebuilt) addMember(order *memberOrder, m *entry.Member) {
 		if m.UploadID != 0 {
 			b.lost[m.UploadID] = true
 		}
-		if m.Offset+m.Length > b.zipSize {
+		if m.Length > b.zipSize-m.Offset {
 			b.problem(m.Name, fmt.Sprintf("its bytes are missing: the file ends at %d", b.zipSize), m.Offset)
 		}
 		return
@@ -207,13 +253,18 @@ func (b *rebuilt) addMember(order *memberOrder, m *entry.Member) {
 	}
 	o := b.open[m.UploadID]
 	if o == nil {
-		o = &openUpload{name: m.Name}
+		o = &openUpload{}
 		b.open[m.UploadID] = o
 	}
-	if !strings.HasSuffix(m.Name, ".idx") || m.Name == o.name {
-		o.parts++
-		o.bytes += m.Size
+	if o.isIndex(m.Name) {
+		o.index = true
+		return
 	}
+	if o.name == "" {
+		o.name, o.first = m.Name, m.Size
+	}
+	o.parts++
+	o.bytes += m.Size
 }
 
 func (b *rebuilt) addProgress(p *entry.Progress) error {
@@ -225,9 +276,54 @@ func (b *rebuilt) addProgress(p *entry.Progress) error {
 		o = &openUpload{}
 		b.open[p.Upload.ID] = o
 	}
-	if o.rec == nil || !o.rec.Complete {
-		o.rec = &p.Upload
+	if o.rec == nil || !o.rec.Complete && !o.ended {
+		return b.setRecord(o, &p.Upload)
 	}
+	return nil
+}
+
+func (b *rebuilt) setRecord(o *openUpload, u *entry.Upload) error {
+	had := 0
+	if o.rec != nil {
+		had = len(o.rec.Upload.Ranges)
+	}
+	if b.runs += len(u.Upload.Ranges) - had; b.runs > maxOpenRuns {
+		b.runs -= len(u.Upload.Ranges) - had
+		return errors.New("more runs of sparse files than a collection can have open")
+	}
+	o.rec = u
+	if o.name != "" && o.isIndex(o.name) { // met before what it is the index of
+		o.index, o.name = true, ""
+		o.parts--
+		o.bytes -= o.first
+	}
+	return nil
+}
+
+// addUpload takes the record of an upload that had ended. One whose members
+// were not all met is dealt with as if it were open: they may be found.
+func (b *rebuilt) addUpload(u *entry.Upload, off int64) error {
+	o := b.open[u.ID]
+	switch {
+	case o.holds(u):
+		if o.rec != nil {
+			b.runs -= len(o.rec.Upload.Ranges)
+		}
+		delete(b.open, u.ID)
+		b.led.addUpload(u)
+		return nil
+	case o == nil && len(b.open) >= maxOpen:
+		b.led.addUpload(b.asFound(u))
+		return nil
+	case o == nil:
+		o = &openUpload{}
+		b.open[u.ID] = o
+	}
+	if err := b.setRecord(o, u); err != nil {
+		return err
+	}
+	o.ended = true
+	b.redone[off] = true
 	return nil
 }
 
@@ -259,8 +355,7 @@ func (b *rebuilt) addFrame(f frame.Frame, off int64) error {
 		if err != nil {
 			return err
 		}
-		delete(b.open, u.ID)
-		b.led.addUpload(b.asFound(&u))
+		return b.addUpload(&u, off)
 	case entry.KindChunk:
 		c, err := entry.DecodeChunk(f.Body)
 		if err != nil {
@@ -278,16 +373,19 @@ func (b *rebuilt) addHeader(body []byte) error {
 	if err := json.Unmarshal(body, &h); err != nil {
 		return fmt.Errorf("the header cannot be read: %w", err)
 	}
-	if b.headFound {
-		return nil
+	if !b.headFound {
+		b.setHeader(h)
 	}
+	return nil
+}
+
+func (b *rebuilt) setHeader(h storedHeader) {
 	b.head, b.headFound = h, true
 	for _, name := range h.Sources {
 		if s, err := b.led.source(name); err == nil {
 			s.planned = true
 		}
 	}
-	return nil
 }
 
 // asFound returns the record of an ended upload, marked when its bytes are not
@@ -299,157 +397,6 @@ func (b *rebuilt) asFound(u *entry.Upload) *entry.Upload {
 		u.StoredSize = 0
 	}
 	return u
-}
-
-// salvage looks for members in the pieces of the file that no record covers.
-func (b *rebuilt) salvage(gaps []span) error {
-	for _, gap := range gaps {
-		end := gap.from
-		s := zipx.NewSalvager(b.zip, gap.from, gap.to, b.limits())
-		for f, err := range s.Members() {
-			if err != nil {
-				var limit *zipx.LimitError
-				if errors.As(err, &limit) {
-					b.problem("", "the search for members was given up: "+err.Error(), gap.from)
-					break
-				}
-				return fmt.Errorf("look for members: %w", err)
-			}
-			if !b.takeFound(s, &f) {
-				continue
-			}
-			if f.Start > end {
-				b.addGap(end, f.Start)
-			}
-			end = f.End
-		}
-		switch last := gap.to == b.zipSize; {
-		case last && end > b.cut:
-			b.cut = end
-		case !last && end < gap.to:
-			b.addGap(end, gap.to)
-		}
-	}
-	sort.Slice(b.extra, func(i, j int) bool { return b.extra[i].Offset < b.extra[j].Offset })
-	return nil
-}
-
-func (b *rebuilt) limits() zipx.Limits { return b.opts.limits() }
-
-// addGap makes bytes that are no member part of the rebuilt container, since
-// what follows them must stay where it is.
-func (b *rebuilt) addGap(from, to int64) {
-	m := entry.Member{Offset: from, Length: to - from}
-	if err := hashSpan(b.zip, from, to-from, &m.RawSHA256); err != nil {
-		b.problem("", "bytes between members cannot be read: "+err.Error(), from)
-	}
-	b.extra = append(b.extra, m)
-}
-
-// takeFound makes a member of one that was found by its header. It says false
-// when its bytes are not part of the rebuilt container.
-func (b *rebuilt) takeFound(s *zipx.Salvager, f *zipx.Found) bool {
-	if f.Resynced && !ourName(f.Member.Name) {
-		return false
-	}
-	if !f.Complete {
-		b.problem(f.Member.Name, f.Reason, f.Start)
-		b.damaged = b.damaged || !f.Cut
-		if f.Cut && f.Prefix > 0 && ourName(f.Member.Name) {
-			b.torn = &tornMember{s, *f}
-		}
-		return false
-	}
-	m := entry.Member{
-		Name: f.Member.Name, Method: f.Member.Method, Flags: f.Member.Flags, CRC32: f.Member.CRC32, Stored: int64(f.Member.CompressedSize),
-		Size: int64(f.Member.Size), Offset: f.Start, Length: f.End - f.Start, Modified: f.Member.Modified, Descriptor: f.Member.Descriptor,
-	}
-	rows, err := b.hashFound(s, f, &m)
-	if err != nil {
-		b.problem(f.Member.Name, err.Error(), f.Start)
-		return false
-	}
-	if source, csv, ok := sourceOfMember(m.Name); ok && !csv && b.fr == nil {
-		if src, err := b.led.source(source); err == nil {
-			src.rows, src.bytes = rows, m.Size
-			b.led.rows += rows
-		}
-	}
-	b.extra = append(b.extra, m)
-	switch {
-	case m.Name == memberManifest:
-		b.closed = f
-	case m.Name == memberHeader && !b.headFound:
-		b.readHeaderMember(s, f)
-	case strings.HasPrefix(m.Name, "uploads/") && !strings.HasSuffix(m.Name, ".idx"):
-		b.nameUpload(&m)
-	}
-	return true
-}
-
-// hashFound hashes the record and the content of a member and counts its lines.
-func (b *rebuilt) hashFound(s *zipx.Salvager, f *zipx.Found, m *entry.Member) (lines int64, err error) {
-	if err := hashSpan(b.zip, f.Start, f.End-f.Start, &m.RawSHA256); err != nil {
-		return 0, err
-	}
-	r, err := s.Open(f)
-	if err != nil {
-		return 0, err
-	}
-	defer r.Close()
-	var count lineCounter
-	if err := hashReader(io.TeeReader(r, &count), &m.SHA256); err != nil {
-		return 0, err
-	}
-	return int64(count), nil
-}
-
-func (b *rebuilt) readHeaderMember(s *zipx.Salvager, f *zipx.Found) {
-	r, err := s.Open(f)
-	if err != nil {
-		return
-	}
-	defer r.Close()
-	body, err := io.ReadAll(io.LimitReader(r, 1<<20))
-	if err == nil {
-		err = b.addHeader(body)
-	}
-	if err != nil {
-		b.problem(memberHeader, err.Error(), f.Start)
-	}
-}
-
-// nameUpload makes the record of an upload from its member, unless the spool
-// has one or is still to be asked.
-func (b *rebuilt) nameUpload(m *entry.Member) {
-	for _, o := range b.open {
-		if o.rec != nil && o.rec.Member == m.Name {
-			o.parts++
-			o.bytes += m.Size
-			return
-		}
-	}
-	components, err := zipx.SplitMember(m.Name)
-	if err != nil || len(components) < 3 {
-		return
-	}
-	u := entry.Upload{Member: m.Name, Parts: 1, StoredSize: m.Size, SHA256: m.SHA256, Complete: true, Ended: m.Modified}
-	u.Upload = flow.Upload{Accessor: components[1], Path: strings.Join(components[2:], "/"), Components: components[2:], Size: m.Size, Modified: m.Modified}
-	b.found = append(b.found, u)
-}
-
-// ourName says whether a member belongs to the layout of a collection.
-func ourName(name string) bool {
-	for _, prefix := range []string{"uploads/", "uploads.parts/", "results/"} {
-		if strings.HasPrefix(name, prefix) {
-			return true
-		}
-	}
-	switch strings.TrimSuffix(name, ".index") {
-	case memberHeader, memberUploads, memberLog, memberContext, memberRequests, memberClientInfo, memberCustom, memberReport, memberManifest:
-		return true
-	}
-	return false
 }
 
 // endOpenUploads makes partial records of the uploads that were under way.
@@ -466,10 +413,16 @@ func (b *rebuilt) endOpenUploads() {
 			continue
 		}
 		rec := *o.rec
-		if rec.Complete {
-			b.whole[id] = rec // if the spool has the rest of its bytes
+		if rec.Complete || o.ended {
+			b.whole[id] = rec // if all of its bytes can be found
 		}
-		rec.Complete, rec.Error, rec.SHA256, rec.MD5, rec.SHA1 = false, errCut, [32]byte{}, nil, nil
+		switch {
+		case !o.ended:
+			rec.Error = errCut
+		case rec.Error == "":
+			rec.Error = errLost
+		}
+		rec.Complete, rec.SHA256, rec.MD5, rec.SHA1 = false, [32]byte{}, nil, nil
 		rec.Parts, rec.StoredSize = o.parts, o.bytes
 		if b.inflight != nil && b.inflight.Upload.ID == id {
 			rec.Parts++

@@ -31,9 +31,9 @@ type sealer struct {
 	level         int
 	workers       int
 	now           func() time.Time
-	problems      []Problem       // of a recovered container
-	reconstructed bool            // not closed by the collector itself
-	skip          map[string]bool // members that are there already
+	problems      func() []Problem // of a recovered container, as far as they are known; nil for others
+	reconstructed bool             // not closed by the collector itself
+	skip          map[string]bool  // members that are there already
 
 	jobs    chan job
 	closing []entry.Member
@@ -67,6 +67,13 @@ func (s *sealer) seal() error {
 		}
 	}
 	return nil
+}
+
+func (s *sealer) found() []Problem {
+	if s.problems == nil {
+		return nil
+	}
+	return s.problems()
 }
 
 // member writes one member through fill.
@@ -177,7 +184,7 @@ func (s *sealer) small() error {
 		name  string
 		value any
 	}{
-		{memberContext, newContext(s.head, s.led, s.ended, s.reconstructed, s.problems)},
+		{memberContext, newContext(s.head, s.led, s.ended, s.reconstructed, s.found())},
 		{memberRequests, newRequests(s.head)},
 		{memberClientInfo, newClientInfo(s.head)},
 	}
@@ -206,7 +213,7 @@ func (s *sealer) report() error {
 	return s.member(memberReport, func(w io.Writer) error {
 		head := reportHead{
 			Version: 1, FlowID: s.head.Flow.ID, Complete: !s.reconstructed, Outcomes: s.led.counts, Rows: s.led.rows,
-			Uploads: s.led.uploads, UploadBytes: s.led.bytes, Problems: s.problems,
+			Uploads: s.led.uploads, UploadBytes: s.led.bytes, Problems: s.found(),
 		}
 		l := listWriter{w: w}
 		l.begin(head, "items")
@@ -224,7 +231,7 @@ func (s *sealer) manifest() error {
 		head := manifestHead{
 			Format: "satchel-manifest", Version: 1, ContainerID: s.head.ID, FlowID: s.head.Flow.ID, ClientID: s.head.Flow.ClientID,
 			Tool: s.head.Tool, Host: s.head.Host, Clock: s.head.Clock, ClosedAt: s.ended, PlanSHA256: s.head.PlanSHA256,
-			Reconstructed: s.reconstructed, Problems: s.problems,
+			Reconstructed: s.reconstructed, Problems: s.found(),
 		}
 		head.Host.Info = nil
 		l := listWriter{w: w}

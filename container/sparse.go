@@ -72,7 +72,7 @@ func parseSparseIndex(b []byte, stored int64) ([]sparseRun, error) {
 	for i, r := range f.Ranges {
 		switch {
 		case r.OriginalOffset < 0 || r.Length < 0 || r.FileOffset < 0 || r.FileLength < 0,
-			r.OriginalOffset > maxLogical || r.Length > maxLogical:
+			r.OriginalOffset > maxLogical || r.Length > maxLogical-r.OriginalOffset:
 			return nil, fmt.Errorf("run %d of the sparse index is out of range", i)
 		case r.OriginalOffset < logical:
 			return nil, fmt.Errorf("run %d of the sparse index overlaps the one before", i)

@@ -86,6 +86,12 @@ func (w *Writer) record(pending []pendingRecord, prog *progress) error {
 	buf := getBuffer(1024)
 	defer func() { putBuffer(buf) }()
 	for _, p := range pending {
+		if p.known != nil {
+			buf = entry.AppendProgress(buf[:0], &entry.Progress{Upload: *p.known})
+			if err := w.appendRecord(ctx, entry.KindProgress, buf, func(int64) {}); err != nil {
+				return err
+			}
+		}
 		if p.member != nil {
 			buf = entry.AppendMember(buf[:0], p.member)
 			if err := w.appendRecord(ctx, entry.KindMember, buf, func(int64) { w.led.members++ }); err != nil {
@@ -99,12 +105,6 @@ func (w *Writer) record(pending []pendingRecord, prog *progress) error {
 				return err
 			}
 			w.book.recorded(p.upload.ID, at)
-		}
-		if p.known != nil {
-			buf = entry.AppendProgress(buf[:0], &entry.Progress{Upload: *p.known})
-			if err := w.appendRecord(ctx, entry.KindProgress, buf, func(int64) {}); err != nil {
-				return err
-			}
 		}
 	}
 	if prog == nil || prog == w.saved {

@@ -3,7 +3,6 @@ package container
 import (
 	"context"
 	"crypto/sha256"
-	"errors"
 	"fmt"
 	"io"
 	"sort"
@@ -11,6 +10,8 @@ import (
 	"time"
 
 	"satchel/internal/entry"
+	"satchel/internal/flow"
+	"satchel/internal/frame"
 	"satchel/internal/zipx"
 )
 
@@ -42,8 +43,8 @@ func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int
 	}
 	for i := range b.partial {
 		p := &b.partial[i]
-		if w, ok := b.whole[p.ID]; ok && p.StoredSize == w.StoredSize {
-			p.Complete, p.Error, p.SHA256, p.MD5, p.SHA1 = true, "", w.SHA256, w.MD5, w.SHA1
+		if w, ok := b.whole[p.ID]; ok && p.Parts > 0 && p.StoredSize == w.StoredSize {
+			p.Complete, p.Error, p.SHA256, p.MD5, p.SHA1 = w.Complete, w.Error, w.SHA256, w.MD5, w.SHA1
 		}
 		if err := b.keepIndex(out, p, now()); err != nil {
 			return err
@@ -55,7 +56,7 @@ func (b *rebuilt) writeTail(ctx context.Context, out *output, level, workers int
 	}
 	s := &sealer{
 		out: out, led: b.led, ev: &rebuiltEvidence{rebuilt: b, spoolEvidence: spoolEvidence{frames: b.fr}}, head: b.head, level: level, workers: workers,
-		now: now, problems: b.problems, reconstructed: true, skip: map[string]bool{},
+		now: now, problems: func() []Problem { return b.problems }, reconstructed: true, skip: map[string]bool{},
 	}
 	for i := range b.extra {
 		if name := b.extra[i].Name; ourName(name) {
@@ -152,6 +153,12 @@ func (b *rebuilt) tornUpload(f *zipx.Found) *entry.Upload {
 			return p
 		}
 	}
+	if base, ok := strings.CutSuffix(f.Member.Name, ".idx"); ok {
+		_, found := b.foundBy[base]
+		if _, open := b.openBy[base]; open || found {
+			return nil // an index, which is made again where there is a record
+		}
+	}
 	components, err := zipx.SplitMember(f.Member.Name)
 	if err != nil || len(components) < 3 || components[0] != "uploads" {
 		return nil
@@ -189,6 +196,10 @@ func (b *rebuilt) keepChunks(out *output, up *entry.Upload, now time.Time) error
 			if up.Parts > 0 {
 				name = partMember(up.ID, up.Parts+1)
 			}
+			if b.taken[name] {
+				b.problem(name, "the pieces in the spool that continue the file are left out: a member has their name", -1)
+				return nil
+			}
 			sm = newStreamMember(out, nil, name, up.Upload.Modified, 5)
 		}
 		data := chunk.Data[up.StoredSize-chunk.Offset:]
@@ -212,10 +223,16 @@ func (b *rebuilt) keepChunks(out *output, up *entry.Upload, now time.Time) error
 
 // keepIndex writes the index of a sparse file that was under way.
 func (b *rebuilt) keepIndex(out *output, up *entry.Upload, now time.Time) error {
-	if up.Upload.Ranges == nil || up.Parts == 0 {
+	if o := b.open[up.ID]; up.Upload.Ranges == nil || up.Parts == 0 || o != nil && o.index {
 		return nil
 	}
-	sm := newStreamMember(out, nil, up.Member+".idx", now, 5)
+	name := up.Member + ".idx"
+	for i := range b.extra {
+		if b.taken[name] && b.extra[i].Name == name {
+			b.makeGap(&b.extra[i]) // it is made again for what is there
+		}
+	}
+	sm := newStreamMember(out, nil, name, now, 5)
 	if _, err := sm.Write(sparseIndex(up.Upload.Ranges, up.StoredSize)); err != nil {
 		return err
 	}
@@ -271,15 +288,20 @@ func (e *rebuiltEvidence) eachMember(yield func(*entry.Member) error) error {
 }
 
 func (e *rebuiltEvidence) eachUpload(yield func(*entry.Upload) error) error {
-	err := e.each(entry.KindUpload, func(body []byte) error {
-		u, err := entry.DecodeUpload(body)
+	if e.fr != nil {
+		err := eachFrame(e.fr, func(f frame.Frame, off int64) error {
+			if f.Kind != entry.KindUpload || e.redone[off] {
+				return nil
+			}
+			u, err := entry.DecodeUpload(f.Body)
+			if err != nil {
+				return nil // told when the spool was read first
+			}
+			return yield(e.asFound(&u))
+		})
 		if err != nil {
-			return nil // told when the spool was read first
+			return err
 		}
-		return yield(e.asFound(&u))
-	})
-	if err != nil {
-		return err
 	}
 	for _, list := range [][]entry.Upload{e.partial, e.found} {
 		for i := range list {
@@ -292,12 +314,43 @@ func (e *rebuiltEvidence) eachUpload(yield func(*entry.Upload) error) error {
 }
 
 func (e *rebuiltEvidence) eachBatch(s *sourceLedger, yield func(jsonl []byte) error) error {
-	err := e.spoolEvidence.eachBatch(s, yield)
-	if errors.Is(err, entry.ErrMalformed) {
-		e.problem("results of "+s.name, "the rows after this are lost: "+err.Error(), -1)
-		return nil
+	for _, offset := range s.batches {
+		if e.bad[offset] {
+			continue
+		}
+		rows, n, err := e.batch(s, offset)
+		if err != nil {
+			e.bad[offset] = true
+			e.problem("results of "+s.name, fmt.Sprintf("a batch of %d rows is lost: %v", n, err), offset)
+			s.rows -= n
+			e.led.rows -= n
+			continue
+		}
+		if err := yield(rows); err != nil {
+			return err
+		}
 	}
-	return err
+	return nil
+}
+
+func (e *rebuiltEvidence) eachLog(yield func(flow.LogLine) error) error {
+	return e.each(entry.KindLog, func(body []byte) error {
+		l, err := entry.DecodeLog(body)
+		if err != nil {
+			return nil // told when the spool was read first
+		}
+		return yield(l)
+	})
+}
+
+func (e *rebuiltEvidence) eachReport(yield func(flow.Report) error) error {
+	return e.each(entry.KindReport, func(body []byte) error {
+		r, err := entry.DecodeReport(body)
+		if err != nil {
+			return nil // told when the spool was read first
+		}
+		return yield(r)
+	})
 }
 
 // wholeLines passes whole lines on and drops what follows the last newline.

@@ -276,6 +276,10 @@ func (s *sparseReader) Read(p []byte) (int, error) {
 		s.runs = s.runs[1:]
 	}
 	if len(s.runs) == 0 {
+		// The CRC of what is stored is checked at its end.
+		if _, err := io.Copy(io.Discard, s.stored); err != nil {
+			return 0, err
+		}
 		return 0, io.EOF
 	}
 	run := s.runs[0]
