@@ -10,7 +10,6 @@ import (
 	"os"
 	"runtime"
 	"strings"
-	"time"
 
 	"satchel/internal/zipx"
 )
@@ -85,7 +84,7 @@ func Open(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64, o 
 	}
 	arch, err := zipx.Open(zip, zipSize, o.limits())
 	if err == nil && wholeArchive(arch, zip) {
-		return newReader(arch, zip, zipSize, zipSize)
+		return newReader(arch, zip, zipSize, zipSize, nil)
 	}
 	if err != nil && !errors.Is(err, zipx.ErrNotZip) && !errors.Is(err, zipx.ErrCorrupt) {
 		return nil, err
@@ -131,13 +130,19 @@ func openCut(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64,
 		fr = fileFrames{spool, spoolSize}
 	}
 	b, err := rebuild(zip, zipSize, fr, o)
+	if errors.Is(err, errOtherSpool) && zipSize > 0 {
+		other := err
+		if b, err = rebuild(zip, zipSize, nil, o); err == nil {
+			b.problem("", other.Error()+"; it was left out", -1)
+		}
+	}
 	if err != nil {
 		return nil, err
 	}
 	t := &tailStore{dir: o.TempDir}
 	out := newOutput(t)
 	out.off = b.cut
-	if err := b.writeTail(context.Background(), out, 1, workers(), time.Now); err != nil {
+	if err := b.writeTail(context.Background(), out, 1, workers(), b.ended); err != nil {
 		return nil, errors.Join(err, t.Close())
 	}
 	if _, err := out.flush(); err != nil {
@@ -148,7 +153,11 @@ func openCut(zip io.ReaderAt, zipSize int64, spool io.ReaderAt, spoolSize int64,
 	if err != nil {
 		return nil, errors.Join(fmt.Errorf("open the rebuilt container: %w", err), t.Close())
 	}
-	r, err := newReader(arch, c, b.cut+t.size, zipSize+spoolSize)
+	var head *storedHeader
+	if b.headFound {
+		head = &b.head
+	}
+	r, err := newReader(arch, c, b.cut+t.size, zipSize+spoolSize, head)
 	if err != nil {
 		return nil, errors.Join(err, t.Close())
 	}

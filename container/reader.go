@@ -43,10 +43,10 @@ type Reader struct {
 
 // newReader reads what a container says of itself. bytes is the size of its
 // files.
-func newReader(arch *zipx.Archive, in io.ReaderAt, size, bytes int64) (*Reader, error) {
+func newReader(arch *zipx.Archive, in io.ReaderAt, size, bytes int64, spooled *storedHeader) (*Reader, error) {
 	r := &Reader{arch: arch, in: in, size: size}
 	r.info.Bytes = bytes
-	if err := r.loadInfo(); err != nil {
+	if err := r.loadInfo(spooled); err != nil {
 		return nil, err
 	}
 	r.head = r.info
@@ -126,9 +126,13 @@ func (r *Reader) readJSON(name string, v any) (found bool) {
 	return true
 }
 
-func (r *Reader) loadInfo() error {
+// loadInfo takes the header of the spool where the file has none.
+func (r *Reader) loadInfo(spooled *storedHeader) error {
 	var head storedHeader
 	isOurs := r.readJSON(memberHeader, &head)
+	if !isOurs && spooled != nil {
+		head, isOurs = *spooled, true
+	}
 	if isOurs && head.Format == "satchel" {
 		if head.Version > FormatVersion {
 			return fmt.Errorf("the container has format version %d, this program reads up to %d: use a newer one", head.Version, FormatVersion)

@@ -7,6 +7,7 @@ import (
 	"io"
 	"sort"
 	"strings"
+	"time"
 
 	"satchel/internal/entry"
 	"satchel/internal/flow"
@@ -34,7 +35,8 @@ type rebuilt struct {
 	headFound bool
 	led       *ledger
 	problems  []Problem
-	cut       int64 // bytes of the file that the rebuilt container begins with
+	last      time.Time // the latest that an entry speaks of: nothing is known of later
+	cut       int64     // bytes of the file that the rebuilt container begins with
 
 	inflight *entry.Progress // large member that was being appended: it ends at cut
 	torn     *tornMember
@@ -104,6 +106,9 @@ const (
 	maxOpenRuns = 10_000_000
 )
 
+// errOtherSpool says that a file and the spool beside it do not belong together.
+var errOtherSpool = errors.New("the spool beside it is of another container")
+
 func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt, error) {
 	b := &rebuilt{
 		zip: zip, zipSize: zipSize, fr: fr, opts: o, led: newLedger(nil),
@@ -115,7 +120,7 @@ func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt
 		return nil, err
 	}
 	if id := b.idOfFile(); b.headFound && id != "" && b.head.ID != "" && id != b.head.ID {
-		return nil, fmt.Errorf("the spool beside it is of another container (%.40q, and the file is of %.40q): keep them apart", b.head.ID, id)
+		return nil, fmt.Errorf("%w (%.40q, and the file is of %.40q): keep them apart", errOtherSpool, b.head.ID, id)
 	}
 	if err := b.salvage(gaps); err != nil {
 		return nil, err
@@ -337,10 +342,12 @@ func (b *rebuilt) addFrame(f frame.Frame, off int64) error {
 		if err != nil {
 			return err
 		}
+		b.seen(r.Last)
 		return b.led.addRows(r.Source, r.Rows, r.Size, off)
 	case entry.KindLog:
 		l, err := entry.DecodeLog(f.Body)
 		if err == nil {
+			b.seen(l.Time)
 			b.led.addLog(l)
 		}
 		return err
@@ -349,12 +356,14 @@ func (b *rebuilt) addFrame(f frame.Frame, off int64) error {
 		if err != nil {
 			return err
 		}
+		b.seen(r.Time)
 		return b.led.addReport(r)
 	case entry.KindUpload:
 		u, err := entry.DecodeUpload(f.Body)
 		if err != nil {
 			return err
 		}
+		b.seen(u.Ended)
 		return b.addUpload(&u, off)
 	case entry.KindChunk:
 		c, err := entry.DecodeChunk(f.Body)
@@ -366,6 +375,22 @@ func (b *rebuilt) addFrame(f frame.Frame, off int64) error {
 		}
 	}
 	return nil
+}
+
+// seen takes note of a time at which the collection was still going on.
+func (b *rebuilt) seen(t time.Time) {
+	if t.After(b.last) {
+		b.last = t
+	}
+}
+
+// ended is when the collection was last known to go on. It depends on the
+// evidence alone, so that recovering twice gives the same bytes.
+func (b *rebuilt) ended() time.Time {
+	if b.last.Before(b.head.Flow.Created) {
+		return b.head.Flow.Created
+	}
+	return b.last
 }
 
 func (b *rebuilt) addHeader(body []byte) error {

@@ -229,6 +229,20 @@ func crashStep() int {
 	return 13
 }
 
+func TestSpoolAloneTellsWhoItIs(t *testing.T) {
+	t.Parallel()
+	s, _, spool := crashedSample(t, 0)
+	r, err := openBytes(nil, spool)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer r.Close()
+	info := r.Info()
+	if info.Format != "satchel" || info.Flow.ID != testHeader().Flow.ID || info.Tool.Version != "test" || info.Rows != int64(len(s.rows)) {
+		t.Errorf("info is %+v", info)
+	}
+}
+
 func TestCutAtEveryByte(t *testing.T) {
 	t.Parallel()
 	s, zip, spool := crashedSample(t, 0)
@@ -374,5 +388,9 @@ func TestRecoverMakesAWholeContainer(t *testing.T) {
 	}
 	if _, err := Recover(t.Context(), cut, out, ReadOptions{}); err == nil {
 		t.Error("an existing file was overwritten")
+	}
+	again, err := Recover(t.Context(), cut, filepath.Join(dir, "again.zip"), ReadOptions{})
+	if err != nil || again.SHA256 != sum.SHA256 {
+		t.Errorf("recovered once more it is %+v, %v, not %s", again, err, sum.SHA256)
 	}
 }

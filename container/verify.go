@@ -351,7 +351,11 @@ func (c *checker) contents(ctx context.Context) error {
 		if !c.deep || m.Dir {
 			continue
 		}
-		if err := c.content(&m, ""); err != nil {
+		err = c.content(&m, "")
+		if err == nil { // the descriptor behind the data must fit too
+			_, _, err = c.r.arch.RecordSpan(&m)
+		}
+		if err != nil {
 			c.problem(m.Name, err.Error(), int64(m.Offset))
 		}
 	}
@@ -471,7 +475,7 @@ func (r *Reader) recoverTo(ctx context.Context, f io.Writer, o ReadOptions) (Sum
 		if err != nil {
 			return Summary{}, err
 		}
-		if err := b.writeTail(ctx, dst, 5, workers(), time.Now); err != nil {
+		if err := b.writeTail(ctx, dst, 5, workers(), b.ended); err != nil {
 			return Summary{}, err
 		}
 		sum.Partial = b.led.partial
