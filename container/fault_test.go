@@ -278,3 +278,16 @@ func TestSizeLimitHoldsForRowsThatRepeat(t *testing.T) {
 		t.Logf("%s: %d rows in %d bytes", name, sum.Rows, sum.Bytes)
 	}
 }
+
+func TestNoSpaceToBegin(t *testing.T) {
+	t.Parallel()
+	fsys := fsxtest.New()
+	mkdir(t, fsys)
+	fsys.Limit(10 << 20)
+	if _, err := Create("/out/c.zip", testHeader(), Options{FS: fsys, MinFreeBytes: 1 << 40}); !errors.Is(err, ErrNoSpace) {
+		t.Errorf("begun below the floor: %v", err)
+	}
+	if _, err := fsys.Stat("/out/c.zip"); err == nil {
+		t.Error("a file was left behind")
+	}
+}

@@ -176,6 +176,19 @@ func (u *upload) recordSlow(now time.Time) error {
 // again, besides after every sync.
 const spaceEvery = 4 << 20
 
+// leastSpace is what must be free besides the floor for a container to begin.
+const leastSpace = 1 << 20
+
+// enoughSpace refuses to begin where the floor is reached already.
+func (o Options) enoughSpace(path string) error {
+	dir := filepath.Dir(path)
+	free, err := o.FS.Free(dir)
+	if err != nil || free >= o.MinFreeBytes+leastSpace {
+		return nil // a file system that does not tell is no reason to stop
+	}
+	return fmt.Errorf("%w: %d bytes are free in %s, where %d must stay free and a container needs %d", ErrNoSpace, free, dir, o.MinFreeBytes, int64(leastSpace))
+}
+
 // checkSpaceSoon asks for the free space if the output has grown enough since
 // it was last asked for: a fast source can fill a disk between two syncs.
 func (w *Writer) checkSpaceSoon() {
@@ -195,11 +208,11 @@ func (w *Writer) checkSpace() {
 	if err != nil {
 		return // a file system that does not tell is no reason to stop
 	}
-	need := w.opts.MinFreeBytes + uint64(w.reserve()+w.pipe.waiting.bytes()+2*spaceEvery)
-	if free >= need {
+	closing := uint64(w.reserve() + w.pipe.waiting.bytes() + 2*spaceEvery)
+	if free >= w.opts.MinFreeBytes+closing {
 		return
 	}
-	err = fmt.Errorf("%w: %d bytes are free, %d are kept for closing the container", ErrNoSpace, free, need)
+	err = fmt.Errorf("%w: %d bytes are free, %d must stay free and closing the container needs %d", ErrNoSpace, free, w.opts.MinFreeBytes, closing)
 	w.limit.CompareAndSwap(nil, &err)
-	w.opts.Log.Warn("the output is nearly full: no more rows and files are taken", "free", free, "kept", need)
+	w.opts.Log.Warn("the output is nearly full: no more rows and files are taken", "free", free, "floor", w.opts.MinFreeBytes, "closing", closing)
 }

@@ -146,6 +146,10 @@ func Create(path string, h Header, o Options) (*Writer, error) {
 		book: *newNameBook(), open: map[uint64]*upload{},
 		syncNow: make(chan struct{}, 1), stop: make(chan struct{}), syncDone: make(chan struct{}),
 	}
+	if err := o.enoughSpace(path); err != nil {
+		return nil, fmt.Errorf("create %s: %w", path, err)
+	}
+	w.spaceAt.Store(-spaceEvery) // the first rows and files ask again
 	if err := w.openFiles(); err != nil {
 		return nil, err
 	}
