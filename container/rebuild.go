@@ -128,6 +128,8 @@ func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt
 	b.endOpenUploads()
 	if b.closed != nil {
 		b.settleClosed()
+	} else if b.fr != nil {
+		b.dropClosing()
 	}
 	if !b.headFound && len(b.extra) == 0 && b.led.rows == 0 && b.led.members == 0 {
 		return nil, fmt.Errorf("%w: no member and no entry could be found in it", ErrNotContainer)
@@ -141,6 +143,20 @@ func rebuild(zip io.ReaderAt, zipSize int64, fr frames, o ReadOptions) (*rebuilt
 		b.problem("", "the container was not closed: this is what was saved until it was cut", b.cut)
 	}
 	return b, nil
+}
+
+// dropClosing leaves the closing members out that a crash cut short: they are
+// made again from the spool, and then say that the container was cut.
+func (b *rebuilt) dropClosing() {
+	for i := range b.extra {
+		m := &b.extra[i]
+		if m.Name == memberHeader || !ourName(m.Name) || strings.HasPrefix(m.Name, "uploads/") || strings.HasPrefix(m.Name, "uploads.parts/") {
+			continue
+		}
+		b.cut = m.Offset
+		b.extra = b.extra[:i]
+		return
+	}
 }
 
 // settleClosed deals with a file that has a manifest: it was closed once. If

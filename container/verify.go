@@ -11,8 +11,10 @@ import (
 	"hash"
 	"io"
 	"os"
+	"path/filepath"
 	"time"
 
+	"satchel/internal/fsx"
 	"satchel/internal/zipx"
 )
 
@@ -448,6 +450,9 @@ func Recover(ctx context.Context, path, out string, o ReadOptions) (Summary, err
 	}
 	if err = errors.Join(err, f.Close()); err != nil {
 		return Summary{}, errors.Join(fmt.Errorf("recover %s: %w", path, err), os.Remove(out))
+	}
+	if err := fsx.OS().SyncDir(filepath.Dir(out)); err != nil {
+		return Summary{}, fmt.Errorf("recover %s: sync the directory of %s: %w", path, out, err)
 	}
 	sum.Path = out
 	return sum, nil
