@@ -6,7 +6,8 @@
 #   race     the tests of every package with concurrency under the race detector (needs a C compiler)
 #   lint     gofmt, go vet, staticcheck and the import layers
 #   fuzz     every FuzzX of the tree for FUZZTIME each (FUZZ=pattern narrows)
-#   crash    kill, power loss and full disk against the real binaries (CRASH=long: 500 kills, CRASH_SEED=n repeats)
+#   crash    cuts at every byte, flipped bits and failing writes; kill, power loss and full disk against the real
+#            binaries (CRASH=long: 500 kills, CRASH_SEED=n repeats)
 #   e2e      the README's tour, run as a reader would type it
 #   bench    Go benchmarks and whole-command measures into build/bench/ (BENCH=pattern, COUNT=n)
 #   cross    both binaries for every supported system into build/cross/
@@ -76,6 +77,7 @@ fuzz:
 	scripts/fuzz.sh '$(FUZZTIME)' '$(FUZZ)'
 
 crash:
+	CRASH=$(CRASH) $(GO) test -count=1 -timeout 60m -run 'Cut|Flip|Every|PowerLoss|Fails|Crash|Fault' ./container ./internal/frame ./internal/fsx/... ./internal/spool ./internal/zipx
 	CRASH=$(CRASH) $(GO) test -v -count=1 -timeout 60m -parallel 4 ./internal/crashtest
 
 e2e:
