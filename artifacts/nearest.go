@@ -3,6 +3,8 @@ package artifacts
 import (
 	"slices"
 	"strings"
+
+	"satchel/internal/spelling"
 )
 
 // nearest returns up to three of the known names that a person who wrote name
@@ -27,7 +29,7 @@ func nearest(name string, known []string) []string {
 		case lower != "" && strings.HasSuffix(l, "."+lower):
 			found = append(found, candidate{k, 1})
 		case len(k) <= 200:
-			if cost := distance(lower, l, limit); cost <= limit {
+			if cost := spelling.Distance(lower, l, limit); cost <= limit {
 				found = append(found, candidate{k, 1 + cost})
 			} else if len(lower) >= 4 && strings.Contains(l, lower) {
 				found = append(found, candidate{k, 100})
@@ -56,32 +58,4 @@ func didYouMean(name string, known []string) string {
 		return ""
 	}
 	return " (did you mean " + strings.Join(names, ", ") + "?)"
-}
-
-// distance is the Levenshtein distance of the bytes of a and b, or something
-// greater than limit as soon as it is certain to be.
-func distance(a, b string, limit int) int {
-	if d := len(a) - len(b); d > limit || -d > limit {
-		return limit + 1
-	}
-	row := make([]int, len(b)+1)
-	for j := range row {
-		row[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		diagonal, least := row[0], i
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := diagonal
-			if a[i-1] != b[j-1] {
-				cost = 1 + min(diagonal, row[j], row[j-1])
-			}
-			diagonal, row[j] = row[j], cost
-			least = min(least, cost)
-		}
-		if least > limit {
-			return limit + 1
-		}
-	}
-	return row[len(b)]
 }

@@ -153,21 +153,3 @@ func TestNearest(t *testing.T) {
 		t.Error(got)
 	}
 }
-
-func TestDistance(t *testing.T) {
-	t.Parallel()
-	for _, c := range []struct {
-		a, b string
-		want int
-	}{{"", "", 0}, {"a", "", 1}, {"kitten", "sitting", 3}, {"abc", "abc", 0}, {"ab", "ba", 2}} {
-		if got := distance(c.a, c.b, 10); got != c.want {
-			t.Errorf("%q to %q is %d, want %d", c.a, c.b, got, c.want)
-		}
-		if got := distance(c.b, c.a, 10); got != c.want {
-			t.Errorf("the distance of %q and %q is not symmetric", c.a, c.b)
-		}
-	}
-	if got := distance("abcdef", "uvwxyz", 2); got <= 2 {
-		t.Errorf("beyond the limit: %d", got)
-	}
-}

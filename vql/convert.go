@@ -6,6 +6,8 @@ import (
 	"strconv"
 	"strings"
 	"time"
+
+	"satchel/internal/spelling"
 )
 
 // TypeName names the type of a value as VQL sees it, with its article: "a
@@ -154,37 +156,10 @@ func Nearest(name string, known []string) string {
 		if candidate == name {
 			continue
 		}
-		d := distance(strings.ToLower(name), strings.ToLower(candidate), bestDistance)
+		d := spelling.Distance(strings.ToLower(name), strings.ToLower(candidate), bestDistance)
 		if d < bestDistance || (d == bestDistance && best != "" && candidate < best) {
 			best, bestDistance = candidate, d
 		}
 	}
 	return best
-}
-
-// distance counts the edits from a to b, with a swap of neighbours as one. It
-// stops counting when there are more than limit.
-func distance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }

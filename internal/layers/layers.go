@@ -51,7 +51,7 @@ func Satchel() Rules {
 
 func satchelLayers() []Layer {
 	heights := [][]string{
-		{"internal/flow", "internal/frame", "internal/fsx"},
+		{"internal/flow", "internal/frame", "internal/fsx", "internal/spelling"},
 		{"internal/seal", "internal/zipx", "internal/entry", "internal/wire", "internal/accounts", "artifacts"},
 		{"internal/spool", "internal/deliver", "vql"},
 		{"container", "vql/plugins/*", "vql/lint", "server/journal", "internal/collector"},

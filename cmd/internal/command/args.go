@@ -5,6 +5,8 @@ import (
 	"strings"
 
 	"github.com/urfave/cli/v2"
+
+	"satchel/internal/spelling"
 )
 
 // node is a place in the tree of commands; the root has no command.
@@ -282,36 +284,9 @@ func (l *commandLine) unknownCommand(name string) error {
 func Nearest(name string, words []string) string {
 	best, bestDistance := "", len(name)/3+1
 	for _, w := range words {
-		if d := editDistance(strings.ToLower(name), strings.ToLower(w), bestDistance); d <= bestDistance && (best == "" || d < bestDistance) {
+		if d := spelling.Distance(strings.ToLower(name), strings.ToLower(w), bestDistance); d <= bestDistance && (best == "" || d < bestDistance) {
 			best, bestDistance = w, d
 		}
 	}
 	return best
-}
-
-// editDistance counts insertions, deletions, replacements and swaps of
-// neighbours; it gives up with limit+1.
-func editDistance(a, b string, limit int) int {
-	if len(a)-len(b) > limit || len(b)-len(a) > limit {
-		return limit + 1
-	}
-	before, last, row := make([]int, len(b)+1), make([]int, len(b)+1), make([]int, len(b)+1)
-	for j := range last {
-		last[j] = j
-	}
-	for i := 1; i <= len(a); i++ {
-		row[0] = i
-		for j := 1; j <= len(b); j++ {
-			cost := 1
-			if a[i-1] == b[j-1] {
-				cost = 0
-			}
-			row[j] = min(last[j]+1, row[j-1]+1, last[j-1]+cost)
-			if i > 1 && j > 1 && a[i-1] == b[j-2] && a[i-2] == b[j-1] {
-				row[j] = min(row[j], before[j-2]+1)
-			}
-		}
-		before, last, row = last, row, before
-	}
-	return last[len(b)]
 }
