@@ -8,6 +8,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 	"unsafe"
 
 	"golang.org/x/sys/unix"
@@ -80,8 +81,17 @@ func (l *loopFS) mount() error {
 	return nil
 }
 
+// unmount tries for a while: a child that another test starts has our open files
+// for a moment, between its fork and its exec.
 func (l *loopFS) unmount() error {
-	if err := unix.Unmount(l.dir, 0); err != nil {
+	var err error
+	for range 200 {
+		if err = unix.Unmount(l.dir, 0); err != unix.EBUSY {
+			break
+		}
+		time.Sleep(50 * time.Millisecond)
+	}
+	if err != nil {
 		return fmt.Errorf("unmount %s: %w", l.dir, err)
 	}
 	l.mounted = false
