@@ -197,6 +197,9 @@ func (g *globRun) walk(ctx context.Context, accessor vql.Accessor, a globArgs, a
 			return !g.stopped
 		},
 		problem: func(p vql.Path, err error, states []state) { g.fail(err, states) },
+		deep: func(p vql.Path) {
+			g.scope.Log(flow.LevelWarn, "glob: ** goes %d levels down and no further: %s was not entered, and perhaps others; write **%d for more", defaultDepth, p, 2*defaultDepth)
+		},
 	}
 	if a.RecursionCallback.IsSet() {
 		w.enters = func(p vql.Path, e *entry) bool {

@@ -219,3 +219,22 @@ func BenchmarkGlob(b *testing.B) {
 		}
 	}
 }
+
+func TestGlobTellsWhereItStopped(t *testing.T) {
+	t.Parallel()
+	deep := strings.Repeat("d/", defaultDepth+1)
+	root := tree(t, deep+"f")
+	for pattern, told := range map[string]bool{"**": true, "**/f": true, "**40": false, "d/*": false} {
+		q := &query{sink: &sink{}}
+		found(t, q, root, "globs='"+pattern+"', root=Root")
+		got := 0
+		for _, l := range q.logs {
+			if strings.Contains(l, "no further") {
+				got++
+			}
+		}
+		if (got == 1) != told || got > 1 {
+			t.Errorf("%s: told %d times, %v", pattern, got, q.logs)
+		}
+	}
+}

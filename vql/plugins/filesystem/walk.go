@@ -88,6 +88,9 @@ type walk struct {
 	// problem is given what could not be read.
 	problem func(p vql.Path, err error, states []state)
 
+	// deep is told once of a directory that ** of the usual depth does not enter.
+	deep func(p vql.Path)
+
 	links map[dirID]bool // directories that were entered through a link
 }
 
@@ -197,6 +200,16 @@ func recursing(states []state) bool {
 	return false
 }
 
+// exhausted says whether a ** that nobody gave a depth goes down no further.
+func exhausted(states []state) bool {
+	for _, s := range states {
+		if one := s.p.parts[s.pos]; one.kind == recursive && one.depth == defaultDepth && s.left <= 1 {
+			return true
+		}
+	}
+	return false
+}
+
 func (w *walk) list(ctx context.Context, p vql.Path, d directory, states []state, here *level) error {
 	want := func(name string, kind fs.FileMode) need {
 		hit, goes := probe(states, name)
@@ -213,6 +226,10 @@ func (w *walk) list(ctx context.Context, p vql.Path, d directory, states []state
 		entries, err := d.next(want)
 		for i := range entries {
 			e := &entries[i]
+			if w.deep != nil && e.fact.mode.IsDir() && exhausted(states) {
+				w.deep(p.Join(e.name))
+				w.deep = nil
+			}
 			var down []state
 			if hits, down = hits[:0], nil; e.fact.mode&(fs.ModeDir|fs.ModeSymlink) != 0 {
 				hits, down = advance(states, e.name, hits)
