@@ -8,7 +8,7 @@
 #   fuzz     every FuzzX of the tree for FUZZTIME each (FUZZ=pattern narrows)
 #   crash    cuts at every byte, flipped bits and failing writes; kill, power loss and full disk against the real
 #            binaries (CRASH=long: 500 kills, CRASH_SEED=n repeats)
-#   e2e      the README's tour, run as a reader would type it
+#   e2e      the demo, then the README's tour as a reader would type it, its promises and its links
 #   bench    Go benchmarks and whole-command measures into build/bench/ (BENCH=pattern, COUNT=n)
 #   cross    both binaries for every supported system into build/cross/
 #   golden   rewrite golden files from what the code gives now
@@ -80,7 +80,7 @@ crash:
 	CRASH=$(CRASH) $(GO) test -count=1 -timeout 60m -run 'Cut|Flip|Every|PowerLoss|Fails|Crash|Fault' ./container ./internal/frame ./internal/fsx/... ./internal/spool ./internal/zipx
 	CRASH=$(CRASH) $(GO) test -v -count=1 -timeout 60m -parallel 4 ./internal/crashtest
 
-e2e:
+e2e: demo
 	E2E=1 $(GO) test -v -count=1 ./internal/e2e
 
 bench: build
