@@ -135,11 +135,17 @@ func crashed(t testing.TB, w *Writer) (zip, spool []byte) {
 	return zip, spool
 }
 
+// waitAppended waits until nothing that was accepted is on its way to the file.
 func waitAppended(w *Writer) {
-	for len(w.pipe.queue) > 0 {
+	for {
+		w.pipe.waiting.mu.Lock()
+		idle := w.pipe.waiting.first == nil
+		w.pipe.waiting.mu.Unlock()
+		if idle && len(w.pipe.queue) == 0 {
+			return
+		}
 		time.Sleep(time.Millisecond)
 	}
-	time.Sleep(20 * time.Millisecond)
 }
 
 // crashedSample is a container that was cut, with what it must still hold.
